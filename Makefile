@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pve-hwid. Non-recursive; `make help` lists the targets. Honours CC CFLAGS LDFLAGS DESTDIR PREFIX.
+# Sources are found by their folder: a new file needs no line here.
+
+BUILD   ?= build
+PREFIX  ?= /usr
+CC      ?= gcc
+CFLAGS  ?= -O2 -g
+PKGCONF ?= pkg-config
+VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog 2>/dev/null)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wswitch-enum -Wstrict-prototypes \
+        -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla $(WERROR)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon -I$(BUILD)/gen -MMD -MP \
+        -DPVE_HWID_VERSION='"$(VERSION)"' $(WARN) $(CPPFLAGS) $(CFLAGS) $(SAN)
+ALL_LDFLAGS := $(LDFLAGS) $(SAN)
+
+JANSSON := $(shell $(PKGCONF) --libs jansson)
+UUID    := $(shell $(PKGCONF) --libs uuid)
+CURL    := $(shell $(PKGCONF) --libs libcurl)
+SYSTEMD := $(shell $(PKGCONF) --libs libsystemd)
+CMOCKA   = $(shell $(PKGCONF) --libs cmocka)
+
+BASE_SRC   := $(wildcard daemon/base/*.c)
+CORE_SRC   := $(wildcard daemon/core/*.c)
+IO_SRC     := $(wildcard daemon/io/*.c)
+DAEMON_SRC := $(wildcard daemon/*.c)
+CLI_SRC    := $(wildcard daemon/cli/*.c)
+HOOK_SRC   := $(wildcard hooks/*.c)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+HELP_SRC   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+BENCH_SRC  := $(wildcard tests/bench/*.c)
+
+objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+LIB_OBJ  := $(call objs,$(BASE_SRC) $(CORE_SRC) $(IO_SRC))
+UNITS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+REPLAYS  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/replay_%,$(FUZZ_SRC))
+BENCHES  := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
+PROGRAMS := $(if $(DAEMON_SRC),$(BUILD)/pve-hwidd) $(if $(CLI_SRC),$(BUILD)/pve-hwid) \
+            $(if $(HOOK_SRC),$(BUILD)/pve-hwid-hook)
+ALL_C    := $(wildcard daemon/*.[ch] daemon/*/*.[ch] hooks/*.[ch] tests/*/*.[ch])
+
+.PHONY: all check check-asan check-layers unit units bench fuzz format install clean help
+.SECONDARY:
+all: $(PROGRAMS)  ## the three programs, in build/
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# The Varlink interface is text in conf/ and a string in the programs: one source for both.
+$(BUILD)/gen/varlink_interface.h: conf/io.pvehwid.varlink
+	@mkdir -p $(@D)
+	sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $< > $@.tmp && mv $@.tmp $@
+$(call objs,$(CORE_SRC) $(DAEMON_SRC)): | $(if $(wildcard conf/io.pvehwid.varlink),$(BUILD)/gen/varlink_interface.h)
+
+$(BUILD)/libpvehwid.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/pve-hwidd: $(call objs,$(DAEMON_SRC)) $(BUILD)/libpvehwid.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CURL) $(JANSSON) $(UUID) $(SYSTEMD)
+$(BUILD)/pve-hwid: $(call objs,$(CLI_SRC)) $(BUILD)/libpvehwid.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
+# The hook is started by every `qm start`: two libraries less to load and relocate are worth a static
+# link of them (measured by `make bench`).
+HOOK_STATIC ?= $(if $(SAN),,1)
+$(BUILD)/pve-hwid-hook: $(call objs,$(HOOK_SRC)) $(BUILD)/libpvehwid.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ \
+	    $(if $(HOOK_STATIC),-Wl$(comma)-Bstatic $(JANSSON) $(UUID) -Wl$(comma)-Bdynamic,$(JANSSON) $(UUID))
+comma := ,
+
+# --- tests ------------------------------------------------------------------------------------
+$(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC)) $(BUILD)/libpvehwid.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(EXTRA_$(notdir $@)) $(CMOCKA) $(JANSSON) $(UUID)
+$(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libpvehwid.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
+$(BUILD)/tests/bench_%: $(BUILD)/obj/tests/bench/bench_%.o $(BUILD)/libpvehwid.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
+
+units: $(UNITS) $(REPLAYS)
+unit: units
+	@tests/run-units $(BUILD)
+
+check: all units check-layers  ## every test that needs neither network nor root set-up
+	tests/run $(BUILD)
+
+check-asan:  ## the same under AddressSanitizer and UBSan
+	$(MAKE) BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=undefined' \
+	    CFLAGS='-O1 -g -fno-omit-frame-pointer' all units
+	tests/run-units $(BUILD)/asan
+
+check-layers:  ## an include that points the wrong way fails
+	@tests/check-layers
+
+bench: all $(BENCHES)  ## figures and ratios, in one run
+	tests/bench/run $(BUILD)
+
+fuzz:  ## libFuzzer targets, FUZZ_SECONDS each (clang)
+	tests/fuzz/run $(or $(FUZZ_SECONDS),60)
+
+format:  ## clang-format 14, in place
+	clang-format -i $(ALL_C)
+
+install: all  ## into DESTDIR
+	tests/install-files $(BUILD) '$(DESTDIR)' '$(PREFIX)'
+
+clean:  ## removes build/
+	rm -rf $(BUILD)
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

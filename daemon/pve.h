@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The client of PVE's API: queues requests so that at most one changing one is under way per node
+ * (facts/pve.md 2, recording 08g) and at most `max_reads` others; sends them by http; turns answers
+ * into api_reply. Fair: first come, first served, per class.
+ */
+#ifndef PVE_H
+#define PVE_H
+
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+#include "base/err.h"
+#include "core/api.h"
+#include "core/settings.h"
+
+struct pve;
+struct pve_call;
+
+/* `reply` is borrowed. Called from the event loop, never from inside pve_send(). */
+typedef void (*pve_done)(void *userdata, const struct api_reply *reply);
+
+/* `token` is the file's content "user@realm!name=secret" without newline; copied, wiped at free. */
+int pve_new(sd_event *event, const struct settings *settings, const char *token, struct pve **ret,
+            struct err *err);
+void pve_free(struct pve *pve);
+/* Takes over `request`. *ret_call may be NULL. */
+int pve_send(struct pve *pve, struct api_request *request, pve_done done, void *userdata,
+             struct pve_call **ret_call, struct err *err);
+/* Forgets a call: a queued one is dropped, one under way goes on but nobody is told. */
+void pve_cancel(struct pve_call *call);
+
+struct pve_counts {
+    size_t queued_changes, queued_reads, running;
+    unsigned long sent, failed;
+};
+void pve_get_counts(const struct pve *pve, struct pve_counts *ret);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where fingerprints and VM configurations lie. Watches <fingerprint_dir>/VMID.json (wins) and
+ * <pve_dir>/pve-hwid/VMID.json by inotify on the directories and by a rescan timer (names, sizes,
+ * times: pmxcfs tells of other nodes' changes by nothing else; a directory that is missing or comes
+ * back later is normal). Keeps a small index only, never contents: 10,000 fingerprints cost well
+ * under 1 MiB. Half-written files are told of once they are whole: a change is reported when size
+ * and time have been still for 150 ms.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "base/err.h"
+#include "core/settings.h"
+
+struct store;
+
+/* A fingerprint came, changed or went. From the event loop. */
+typedef void (*store_changed)(void *userdata, uint32_t vmid);
+
+int store_new(sd_event *event, const struct settings *settings, store_changed changed,
+              void *userdata, struct store **ret, struct err *err);
+void store_free(struct store *store);
+
+/* Is there a fingerprint file by the index? */
+bool store_has(const struct store *store, uint32_t vmid);
+/* VMIDs in ascending order; the caller frees. */
+int store_list(const struct store *store, uint32_t **ret_vmids, size_t *ret_n);
+
+enum store_origin { STORE_NONE, STORE_LOCAL, STORE_CLUSTER, STORE_BOTH /* local wins */ };
+
+struct store_file {
+    char *text;
+    size_t len;
+    char *path; /* for messages */
+    enum store_origin origin;
+};
+void store_file_fini(struct store_file *file);
+
+/* Reads afresh from disk, always. -ENOENT: there is none. Refuses symlinks below the directories,
+ * what is not a regular file, and more than FINGERPRINT_MAX bytes, with a sentence. */
+int store_read_fingerprint(const struct store *store, uint32_t vmid, struct store_file *ret,
+                           struct err *err);
+/* <pve_dir>/qemu-server/VMID.conf; -ENOENT: not on this node. At most PVECONF_MAX bytes. */
+int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,
+                      struct err *err);
+
+#endif
