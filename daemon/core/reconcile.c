@@ -277,7 +277,8 @@ bool reconcile_next_told(struct reconcile *r, struct reconcile_told *ret_told)
 
 bool reconcile_is_changing(const struct reconcile *r)
 {
-    return reconcile_states[r->state].changing;
+    return reconcile_states[r->state].changing ||
+           (r->owes_start && r->state < STATE_START_STATUS);
 }
 
 bool reconcile_is_stuck(const struct reconcile *r)

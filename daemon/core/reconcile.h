@@ -122,8 +122,9 @@ DEFINE_CLEANUP(struct reconcile, reconcile_free)
 int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
                     struct reconcile_action *ret_action, struct err *err);
 
-/* May a call that changes the VM be under way, or follow before the next look? A start that comes
- * now must be held: it would meet a half-done configuration. */
+/* May a call that changes the VM be under way, or follow without another look at it? A start that
+ * comes now must be held: it would meet a half-done configuration. Also true while a start is owed
+ * and the rewrite for it has yet to begin. */
 bool reconcile_is_changing(const struct reconcile *r);
 /* A pending deletion that cannot be taken back: the VM must not start. */
 bool reconcile_is_stuck(const struct reconcile *r);
