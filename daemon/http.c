@@ -24,6 +24,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "form.h"
 
 enum {
     REASON_MAX = 1024,        /* bytes kept of a reason phrase; PVE's longest seen has 170 */
@@ -57,7 +58,7 @@ struct http_transfer {
     void *userdata;
 };
 
-/* --- curl's wishes ---------------------------------------------------------------------------- */
+/* --- curl's wishes ------------------------------------------------------------------------- */
 
 static void http_drain(struct http *http);
 
@@ -124,8 +125,7 @@ static int http_watch_socket(CURL *easy, curl_socket_t fd, int what, void *userd
     return 0;
 }
 
-/* --- what an error means, for people -----------------------------------------------------------
- */
+/* --- what an error means, for people ------------------------------------------------------- */
 
 static bool transfer_was_sent(const struct http_transfer *t)
 {
@@ -216,7 +216,7 @@ static void transfer_explain(const struct http_transfer *t, CURLcode code, struc
     }
 }
 
-/* --- one transfer ----------------------------------------------------------------------------- */
+/* --- one transfer -------------------------------------------------------------------------- */
 
 /* "HTTP/1.1 500 some words\r\n": the last status line counts, 1xx may come before it. */
 static void transfer_take_status_line(struct http_transfer *t, const char *line, size_t len)
@@ -327,70 +327,7 @@ static void http_drain(struct http *http)
     }
 }
 
-/* --- building a request ----------------------------------------------------------------------- */
-
-static int add_escaped(CURL *easy, struct buf *form, const char *text)
-{
-    char *escaped = curl_easy_escape(easy, text, 0);
-
-    if (escaped == NULL) {
-        return -ENOMEM;
-    }
-    buf_adds(form, escaped);
-    curl_free(escaped);
-    return form->error;
-}
-
-/* application/x-www-form-urlencoded. Everything but letters, digits and -._~ is escaped: a bare '='
- * inside a value makes PVE cut it off there, silently (facts/pve.md 4). */
-static int build_form(CURL *easy, const struct api_request *request, struct buf *form)
-{
-    int rc = 0;
-
-    buf_adds(form, "");
-    for (size_t i = 0; i < request->n_params && rc == 0; i++) {
-        buf_adds(form, i > 0 ? "&" : "");
-        rc = add_escaped(easy, form, request->params[i].key);
-        buf_addc(form, '=');
-        if (rc == 0) {
-            rc = add_escaped(easy, form, request->params[i].value);
-        }
-    }
-    return rc != 0 ? rc : form->error;
-}
-
-/* Paths are made of our own words, VMIDs, node names and UPIDs: what could change the meaning of
- * the URL does not occur in those. */
-static bool path_is_sane(const char *path)
-{
-    if (path[0] != '/' || strstr(path, "/.") != NULL || strstr(path, "//") != NULL) {
-        return false;
-    }
-    for (; *path != '\0'; path++) {
-        if (!ascii_is_alnum(*path) && strchr("/-._:@!", *path) == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int build_url(const struct http *http, const struct api_request *request,
-                     const struct buf *form, char **ret_url, struct err *err)
-{
-    bool query = request->method == API_GET && form->len > 0;
-    char *url;
-
-    if (!path_is_sane(request->path)) {
-        return err_set(err, -EINVAL, "'%.200s' is no path of the API", request->path);
-    }
-    url = str_printf("%s%s%s%s", http->base_url, request->path, query ? "?" : "",
-                     query ? form->data : "");
-    if (url == NULL) {
-        return err_oom(err);
-    }
-    *ret_url = url;
-    return 0;
-}
+/* --- building a request -------------------------------------------------------------------- */
 
 /* Options that fail only for want of memory or because this curl lacks them: one verdict for all.
  */
@@ -461,6 +398,24 @@ static CURLcode set_request(CURL *easy, struct http_transfer *t, enum api_method
 }
 #undef SET
 
+static int build_url(const struct http *http, const struct api_request *request,
+                     const struct buf *form, char **ret_url, struct err *err)
+{
+    bool query = request->method == API_GET && form->len > 0;
+    char *url;
+
+    if (!form_path_is_sane(request->path)) {
+        return err_set(err, -EINVAL, "'%.200s' is no path of the API", request->path);
+    }
+    url = str_printf("%s%s%s%s", http->base_url, request->path, query ? "?" : "",
+                     query ? form->data : "");
+    if (url == NULL) {
+        return err_oom(err);
+    }
+    *ret_url = url;
+    return 0;
+}
+
 static int transfer_prepare(struct http_transfer *t, const struct api_request *request,
                             struct err *err)
 {
@@ -469,7 +424,7 @@ static int transfer_prepare(struct http_transfer *t, const struct api_request *r
     int rc;
 
     t->easy = curl_easy_init();
-    if (t->easy == NULL || build_form(t->easy, request, &t->form) < 0) {
+    if (t->easy == NULL || form_encode(request, &t->form) < 0) {
         return err_oom(err);
     }
     rc = build_url(t->http, request, &t->form, &url, err);
@@ -524,7 +479,7 @@ void http_cancel(struct http_transfer *transfer)
     transfer_free(transfer);
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* --- the whole ----------------------------------------------------------------------------- */
 
 static int http_add_header(struct http *http, const char *line)
 {
