@@ -34,6 +34,7 @@ BENCH_SRC  := $(wildcard tests/bench/*.c)
 
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call objs,$(BASE_SRC) $(CORE_SRC) $(IO_SRC))
+PART_OBJ := $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 UNITS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/replay_%,$(FUZZ_SRC))
@@ -60,6 +61,12 @@ $(BUILD)/libpvehwid.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+# The daemon without its main(), for the tests: an archive, so that each test pulls in only the parts
+# it names, and --as-needed drops the libraries of the others.
+$(BUILD)/libdaemon.a: $(PART_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
 $(BUILD)/pve-hwidd: $(call objs,$(DAEMON_SRC)) $(BUILD)/libpvehwid.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CURL) $(JANSSON) $(UUID) $(SYSTEMD)
 $(BUILD)/pve-hwid: $(call objs,$(CLI_SRC)) $(BUILD)/libpvehwid.a
@@ -73,13 +80,11 @@ $(BUILD)/pve-hwid-hook: $(call objs,$(HOOK_SRC)) $(BUILD)/libpvehwid.a
 comma := ,
 
 # --- tests ------------------------------------------------------------------------------------
-$(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC)) $(BUILD)/libpvehwid.a
+$(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC)) $(BUILD)/libdaemon.a \
+        $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(EXTRA_$(notdir $@)) $(CMOCKA) $(JANSSON) $(UUID)
-# The server is part of the daemon, not of the library; the library again, since its objects need it.
-SERVER_OBJ := $(call objs,daemon/server.c daemon/conn.c daemon/service.c)
-EXTRA_test_server = $(BUILD)/libpvehwid.a $(SYSTEMD)
-$(BUILD)/tests/test_server: $(SERVER_OBJ)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(EXTRA_$(notdir $@)) -Wl,--as-needed $(CMOCKA) $(JANSSON) $(UUID) \
+	    $(CURL) $(SYSTEMD)
 $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)

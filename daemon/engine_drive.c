@@ -300,7 +300,7 @@ static void give_up(struct vm *vm, const struct err *err)
 {
     struct engine *engine = vm->engine;
 
-    engine_say(engine, vm->vmid, LOG_ERR, MESSAGE_ID_FAILED, "VM %u: %s; tried again later",
+    engine_say(engine, vm->vmid, LOG_ERR, MESSAGE_CHANGE_FAILED, "VM %u: %s; tried again later",
                vm->vmid, err->text);
     engine_set_state(engine, vm->vmid, VM_FAILED, 0, err->text);
     engine_watch_done(vm, "failed", err->text, NULL);

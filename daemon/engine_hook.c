@@ -47,10 +47,10 @@ static void log_answer(struct hook_wait *wait)
         int priority;
         const char *id;
     } how[] = {
-        [PRESTART_GO] = {LOG_INFO, MESSAGE_ID_GO},
-        [PRESTART_WARN] = {LOG_WARNING, MESSAGE_ID_GO_DIFFERENT},
-        [PRESTART_HOLD] = {LOG_NOTICE, MESSAGE_ID_HELD},
-        [PRESTART_REFUSE] = {LOG_WARNING, MESSAGE_ID_REFUSED},
+        [PRESTART_GO] = {LOG_INFO, MESSAGE_NOT_OURS},
+        [PRESTART_WARN] = {LOG_WARNING, MESSAGE_GO_DESPITE_ERROR},
+        [PRESTART_HOLD] = {LOG_NOTICE, MESSAGE_HELD},
+        [PRESTART_REFUSE] = {LOG_WARNING, MESSAGE_REFUSED},
     };
     enum prestart_answer answer = wait->prestart.answer;
     const struct notes *lines = &wait->prestart.lines;
@@ -210,7 +210,7 @@ static void hold_for_running_rewrite(struct hook_wait *wait)
     struct err err = {""};
 
     if (record_hold(wait, &err) < 0) {
-        engine_say(vm->engine, vm->vmid, LOG_ERR, MESSAGE_ID_FAILED,
+        engine_say(vm->engine, vm->vmid, LOG_ERR, MESSAGE_CHANGE_FAILED,
                    "VM %u: the journal does not hold that a start is owed: %s", vm->vmid, err.text);
     }
     reconcile_owe_start(vm->reconcile);
@@ -428,7 +428,7 @@ int engine_hook(struct engine *engine, const struct wire_hook_call *call, engine
             return 0;
         }
         (void)notes_add(&lines, "WARNING: VM %u was not checked: %s", call->vmid, err.text);
-        engine_say(engine, call->vmid, LOG_ERR, MESSAGE_ID_FAILED,
+        engine_say(engine, call->vmid, LOG_ERR, MESSAGE_CHANGE_FAILED,
                    "VM %u starts unchecked: %s", call->vmid, err.text);
         break;
     case WIRE_POST_STOP:

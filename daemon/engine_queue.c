@@ -74,7 +74,7 @@ static bool may_rewrite_early(struct engine *engine, const struct assessment *a,
 static void say_why_not(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     if (!a->attached) {
-        engine_say(engine, vmid, LOG_NOTICE, MESSAGE_ID_DIFFERS,
+        engine_say(engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
                    "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
                    "it with 'qm set %u --hookscript local:snippets/pve-hwid', or change the VM once "
                    "with 'pve-hwid apply %u'",
@@ -103,7 +103,7 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
     }
     engine_note_assessment(engine, vmid, a);
     if (a->outcome == ASSESS_BAD_FINGERPRINT || a->outcome == ASSESS_BAD_CONFIG) {
-        engine_say(engine, vmid, LOG_WARNING, MESSAGE_ID_BAD_FINGERPRINT, "VM %u: %s", vmid,
+        engine_say(engine, vmid, LOG_WARNING, MESSAGE_BAD_FINGERPRINT, "VM %u: %s", vmid,
                    a->problem);
         return;
     }
