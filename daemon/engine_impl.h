@@ -90,6 +90,7 @@ struct engine {
     struct store *store;
     struct machine_list machines;
     sd_event_source *machines_timer;
+    struct pve_call *machines_call;
     unsigned machines_retry_s;
     bool api_ok;
     char *api_detail;
