@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * See engine.h. The engine's life, and the only file that knows both the API and the journal: here
- * an answer of PVE becomes a statement about the API's health, and a record becomes memory only once
- * it is on disk.
+ * an answer of PVE becomes a statement about the API's health, and a record becomes memory only
+ * once it is on disk.
  */
 #include "engine.h"
 
@@ -47,7 +47,8 @@ void engine_fresh_id(char id[SMBIOS_UUID_SIZE])
     uuid_unparse_lower(uuid, id);
 }
 
-/* --- API ------------------------------------------------------------------------------------------ */
+/* --- API
+ * ------------------------------------------------------------------------------------------ */
 
 static void note_health(struct engine *engine, const struct api_reply *reply)
 {
@@ -139,7 +140,8 @@ static int make_client(sd_event *event, const struct settings *settings, struct 
     return rc < 0 ? rc : pve_new(event, settings, secret_text(token), ret, err);
 }
 
-/* --- the node's machine types ----------------------------------------------------------------------- */
+/* --- the node's machine types
+ * ----------------------------------------------------------------------- */
 
 static int ask_machines(sd_event_source *source, uint64_t usec, void *userdata);
 
@@ -157,7 +159,7 @@ static void take_machines(struct engine *engine, const json_t *data)
     const json_t *item;
     size_t i;
 
-    json_array_foreach(data, i, item) {
+    json_array_foreach (data, i, item) {
         const char *version = json_string_value(json_object_get(item, "version"));
         struct machine_version parsed;
 
@@ -210,7 +212,8 @@ static int ask_machines(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* --- journal --------------------------------------------------------------------------------------------- */
+/* --- journal
+ * --------------------------------------------------------------------------------------------- */
 
 int engine_record(struct vm *vm, const json_t *record, struct err *err)
 {
@@ -300,7 +303,9 @@ void engine_say(struct engine *engine, uint32_t vmid, int priority, const char *
     journal_tell(&message, "%s", text == NULL ? "(out of memory)" : text);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void on_store_changed(void *userdata, uint32_t vmid)
 {
@@ -475,9 +480,10 @@ int engine_reload(struct engine *engine, struct settings *settings, struct err *
 
     if (!str_equal(settings->state_dir, engine->settings->state_dir) ||
         (settings->node != NULL && !str_equal(settings->node, engine->node))) {
-        return err_set(err, -EINVAL,
-                       "'state_dir' and 'node' cannot change while the daemon runs: restart it with "
-                       "'systemctl restart pve-hwidd'");
+        return err_set(
+            err, -EINVAL,
+            "'state_dir' and 'node' cannot change while the daemon runs: restart it with "
+            "'systemctl restart pve-hwidd'");
     }
     rc = reload_parts(engine, settings, err);
     if (rc < 0) {

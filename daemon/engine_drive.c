@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Driving a reconciliation: each action it asks for becomes a read, a record, a request, a timer; the
- * answer becomes its next event. Reads and records are answered at once, in a loop instead of by
- * recursion; the others when the event loop has them.
+ * Driving a reconciliation: each action it asks for becomes a read, a record, a request, a timer;
+ * the answer becomes its next event. Reads and records are answered at once, in a loop instead of
+ * by recursion; the others when the event loop has them.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,8 @@ struct engine_watch {
 
 static void feed(struct vm *vm, struct reconcile_event *event);
 
-/* --- what is seen of it ----------------------------------------------------------------------------- */
+/* --- what is seen of it
+ * ----------------------------------------------------------------------------- */
 
 static enum vm_state state_of(const struct vm *vm)
 {
@@ -59,7 +60,8 @@ static void publish(struct vm *vm)
     engine_set_state(vm->engine, vm->vmid, state_of(vm), plan == NULL ? 0 : plan->n_changes, NULL);
 }
 
-/* --- its end ------------------------------------------------------------------------------------------ */
+/* --- its end
+ * ------------------------------------------------------------------------------------------ */
 
 static const char *watch_outcome(enum reconcile_outcome outcome)
 {
@@ -187,7 +189,8 @@ void engine_drop_reconcile(struct vm *vm)
     engine_queue_kick(vm->engine);
 }
 
-/* --- actions ---------------------------------------------------------------------------------------------- */
+/* --- actions
+ * ---------------------------------------------------------------------------------------------- */
 
 static void on_reply(void *userdata, const struct api_reply *reply)
 {
@@ -231,8 +234,8 @@ static int send_delayed(sd_event_source *source, uint64_t usec, void *userdata);
  * on a VM that was started meanwhile. So it is sent only while nobody holds that lock. */
 static int send_when_free(struct vm *vm)
 {
-    CLEANUP_FREE char *lock =
-        str_printf("%s/lock-%u.conf", vm->engine->settings->lock_dir, vm->vmid);
+    CLEANUP_FREE char *lock = str_printf("%s/lock-%u.conf", vm->engine->settings->lock_dir,
+                                         vm->vmid);
 
     if (lock == NULL) {
         return -ENOMEM;
@@ -367,7 +370,9 @@ int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker
     return 0;
 }
 
-/* --- watchers ------------------------------------------------------------------------------------------------- */
+/* --- watchers
+ * -------------------------------------------------------------------------------------------------
+ */
 
 void engine_watch_done(struct vm *vm, const char *outcome, const char *detail,
                        const struct plan *plan)

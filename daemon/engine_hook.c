@@ -68,7 +68,8 @@ static void on_start_over(void *userdata)
     worker_wait_free(vm->starting);
     vm->starting = NULL;
     /* Whether it runs now or not: what came in meanwhile is looked at. */
-    (void)engine_enqueue(vm->engine, vm->vmid, RECONCILE_FOR_RETRY); /* no memory: at the next stop */
+    (void)engine_enqueue(vm->engine, vm->vmid,
+                         RECONCILE_FOR_RETRY); /* no memory: at the next stop */
     engine_settle(vm);
 }
 
@@ -146,7 +147,8 @@ static struct prestart_input input_of(const struct hook_wait *wait)
     };
 }
 
-/* --- the hold ---------------------------------------------------------------------------------------- */
+/* --- the hold
+ * ---------------------------------------------------------------------------------------- */
 
 static void cannot_hold(struct hook_wait *wait, const char *why)
 {
@@ -174,9 +176,9 @@ static int record_hold(struct hook_wait *wait, struct err *err)
 
     clock_now_text(now);
     engine_fresh_id(id);
-    record = record_held(
-        (struct record_head){vm->vmid, vm->memory.open ? vm->memory.txn : id, now},
-        wait->assessment->key, wait->prestart.lines.n > 0 ? wait->prestart.lines.items[0] : NULL);
+    record = record_held((struct record_head){vm->vmid, vm->memory.open ? vm->memory.txn : id, now},
+                         wait->assessment->key,
+                         wait->prestart.lines.n > 0 ? wait->prestart.lines.items[0] : NULL);
     rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
     json_decref(record);
     return rc;
@@ -316,7 +318,8 @@ static int ask_before_hold(struct hook_wait *wait)
     return rc;
 }
 
-/* --- pre-start ------------------------------------------------------------------------------------------ */
+/* --- pre-start
+ * ------------------------------------------------------------------------------------------ */
 
 static int pre_start(struct hook_wait *wait, struct err *err)
 {
@@ -387,7 +390,8 @@ static int hook_pre_start(struct engine *engine, const struct wire_hook_call *ca
     return rc;
 }
 
-/* --- the other phases ---------------------------------------------------------------------------------------- */
+/* --- the other phases
+ * ---------------------------------------------------------------------------------------- */
 
 static void on_stop_over(void *userdata)
 {
@@ -395,7 +399,8 @@ static void on_stop_over(void *userdata)
 
     worker_wait_free(vm->stopping);
     vm->stopping = NULL;
-    (void)engine_enqueue(vm->engine, vm->vmid, RECONCILE_FOR_STOP); /* no memory: at the next start */
+    (void)engine_enqueue(vm->engine, vm->vmid,
+                         RECONCILE_FOR_STOP); /* no memory: at the next start */
     engine_settle(vm);
 }
 
@@ -428,8 +433,8 @@ int engine_hook(struct engine *engine, const struct wire_hook_call *call, engine
             return 0;
         }
         (void)notes_add(&lines, "WARNING: VM %u was not checked: %s", call->vmid, err.text);
-        engine_say(engine, call->vmid, LOG_ERR, MESSAGE_CHANGE_FAILED,
-                   "VM %u starts unchecked: %s", call->vmid, err.text);
+        engine_say(engine, call->vmid, LOG_ERR, MESSAGE_CHANGE_FAILED, "VM %u starts unchecked: %s",
+                   call->vmid, err.text);
         break;
     case WIRE_POST_STOP:
         hook_post_stop(engine, call);

@@ -18,9 +18,9 @@ struct pve;
 struct pve_call;
 
 enum {
-    ENGINE_ACTIVE_MAX = 8,         /* reconciliations of the queue at once; holds come on top */
-    ENGINE_HOLD_CHECK_MS = 1200,   /* may PVE's API take before a hold; the hook waits 2 s */
-    ENGINE_WORKER_LIMIT_MS = 60000, /* for the end of a start worker we stopped */
+    ENGINE_ACTIVE_MAX = 8,             /* reconciliations of the queue at once; holds come on top */
+    ENGINE_HOLD_CHECK_MS = 1200,       /* may PVE's API take before a hold; the hook waits 2 s */
+    ENGINE_WORKER_LIMIT_MS = 60000,    /* for the end of a start worker we stopped */
     ENGINE_STARTING_LIMIT_MS = 600000, /* for the end of one that we let go */
     ENGINE_RETRY_FIRST_S = 5,
     ENGINE_RETRY_MAX_S = 300,
@@ -47,8 +47,8 @@ enum vm_state {
 /* Of every VM that has a fingerprint: small, because there may be ten thousand. */
 struct vm_summary {
     uint32_t vmid;
-    uint8_t state;   /* enum vm_state */
-    uint8_t queued;  /* 1 + enum reconcile_cause; 0: not queued */
+    uint8_t state;  /* enum vm_state */
+    uint8_t queued; /* 1 + enum reconcile_cause; 0: not queued */
     uint16_t changes;
     char *detail; /* NULL: nothing to say */
 };
@@ -70,9 +70,9 @@ struct vm {
     int32_t hold_pid;           /* whose end it waits for */
     uint64_t hold_start;
 
-    struct worker_wait *starting;  /* a start that we let go is under way */
-    struct worker_wait *stopping;  /* a stop, likewise */
-    struct hook_wait *hook;        /* a pre-start waits for its answer */
+    struct worker_wait *starting; /* a start that we let go is under way */
+    struct worker_wait *stopping; /* a stop, likewise */
+    struct hook_wait *hook;       /* a pre-start waits for its answer */
     struct engine_watch *watches;
 
     sd_event_source *retry;

@@ -119,7 +119,8 @@ int engine_check(struct engine *engine, uint32_t vmid, json_t **ret_state, struc
     }
     /* Under way, or down with a reason: that says more than a comparison. */
     if ((vm == NULL || vm->reconcile == NULL) &&
-        !(summary->state == VM_FAILED && !(a->outcome == ASSESS_PLANNED && plan_is_empty(a->plan)))) {
+        !(summary->state == VM_FAILED &&
+          !(a->outcome == ASSESS_PLANNED && plan_is_empty(a->plan)))) {
         engine_note_assessment(engine, vmid, a);
     }
     rc = engine_state(engine, vmid, ret_state);
@@ -137,7 +138,8 @@ int engine_log(struct engine *engine, uint32_t vmid, json_t **ret_records, size_
     return engine_read_log(engine, vmid, ret_records, ret_unreadable, err);
 }
 
-/* --- status ------------------------------------------------------------------------------------------ */
+/* --- status
+ * ------------------------------------------------------------------------------------------ */
 
 static json_t *count_states(const struct engine *engine)
 {
@@ -165,18 +167,21 @@ static json_t *list_problems(const struct engine *engine)
     json_t *problems = json_array();
 
     if (!engine->api_ok) {
-        (void)json_array_append_new( /* a missing line is no reason for no answer */
-            problems, json_sprintf("PVE's API: %s",
-                                   engine->api_detail == NULL ? "no answer" : engine->api_detail));
+        (void)json_array_append_new(/* a missing line is no reason for no answer */
+                                    problems,
+                                    json_sprintf("PVE's API: %s", engine->api_detail == NULL
+                                                                      ? "no answer"
+                                                                      : engine->api_detail));
     }
     for (size_t i = 0; i < engine->n_summaries && json_array_size(problems) < PROBLEMS_MAX; i++) {
         const struct vm_summary *s = &engine->summaries[i];
 
         if (s->state == VM_FAILED || s->state == VM_STUCK || s->state == VM_BAD_FINGERPRINT) {
-            (void)json_array_append_new( /* likewise */
-                problems, json_sprintf("VM %u: %s", s->vmid,
-                                       s->detail == NULL ? engine_state_name(s->state)
-                                                         : s->detail));
+            (void)json_array_append_new(/* likewise */
+                                        problems,
+                                        json_sprintf("VM %u: %s", s->vmid,
+                                                     s->detail == NULL ? engine_state_name(s->state)
+                                                                       : s->detail));
         }
     }
     return problems;

@@ -30,8 +30,8 @@ int engine_enqueue(struct engine *engine, uint32_t vmid, enum reconcile_cause ca
         engine->n_queue -= engine->queue_head;
         engine->queue_head = 0;
     }
-    if (vec_reserve(&engine->queue, engine->n_queue, &engine->cap_queue,
-                    sizeof(engine->queue[0])) < 0) {
+    if (vec_reserve(&engine->queue, engine->n_queue, &engine->cap_queue, sizeof(engine->queue[0])) <
+        0) {
         return -ENOMEM;
     }
     engine->queue[engine->n_queue++] = vmid;
@@ -74,11 +74,12 @@ static bool may_rewrite_early(struct engine *engine, const struct assessment *a,
 static void say_why_not(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     if (!a->attached) {
-        engine_say(engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
-                   "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
-                   "it with 'qm set %u --hookscript local:snippets/pve-hwid', or change the VM once "
-                   "with 'pve-hwid apply %u'",
-                   vmid, vmid, vmid);
+        engine_say(
+            engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
+            "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
+            "it with 'qm set %u --hookscript local:snippets/pve-hwid', or change the VM once "
+            "with 'pve-hwid apply %u'",
+            vmid, vmid, vmid);
     }
 }
 

@@ -11,11 +11,16 @@
 #include "engine_impl.h"
 
 static const char *const state_names[VM_STATES] = {
-    [VM_UNKNOWN] = "unknown",     [VM_IN_SYNC] = "in-sync",
-    [VM_DIFFERS] = "differs",     [VM_HELD] = "held",
-    [VM_REWRITING] = "rewriting", [VM_VERIFYING] = "verifying",
-    [VM_STARTING] = "starting",   [VM_FAILED] = "failed",
-    [VM_STUCK] = "stuck",         [VM_NO_CONFIG] = "no-config",
+    [VM_UNKNOWN] = "unknown",
+    [VM_IN_SYNC] = "in-sync",
+    [VM_DIFFERS] = "differs",
+    [VM_HELD] = "held",
+    [VM_REWRITING] = "rewriting",
+    [VM_VERIFYING] = "verifying",
+    [VM_STARTING] = "starting",
+    [VM_FAILED] = "failed",
+    [VM_STUCK] = "stuck",
+    [VM_NO_CONFIG] = "no-config",
     [VM_BAD_FINGERPRINT] = "bad-fingerprint",
 };
 
@@ -47,7 +52,7 @@ struct vm_summary *engine_summary(struct engine *engine, uint32_t vmid)
     size_t i = summary_index(engine, vmid);
 
     return i < engine->n_summaries && engine->summaries[i].vmid == vmid ? &engine->summaries[i]
-                                                                          : NULL;
+                                                                        : NULL;
 }
 
 int engine_summary_add(struct engine *engine, uint32_t vmid, struct vm_summary **ret)
@@ -165,7 +170,8 @@ void engine_settle(struct vm *vm)
     }
 }
 
-/* --- both files ---------------------------------------------------------------------------------- */
+/* --- both files ----------------------------------------------------------------------------------
+ */
 
 void engine_texts_fini(struct engine_texts *texts)
 {
@@ -194,8 +200,8 @@ int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts 
         .config_path = ret->config.path == NULL ? "the configuration" : ret->config.path,
         .fingerprint = ret->fingerprint.text,
         .fingerprint_len = ret->fingerprint.len,
-        .fingerprint_path =
-            ret->fingerprint.path == NULL ? "the fingerprint" : ret->fingerprint.path,
+        .fingerprint_path = ret->fingerprint.path == NULL ? "the fingerprint"
+                                                          : ret->fingerprint.path,
         .fingerprint_problem = rc < 0 && rc != -ENOENT ? ret->problem.text : NULL,
     };
     return 0;

@@ -7,7 +7,8 @@
 #include "base/str.h"
 #include "core/wire.h"
 
-/* --- errors ----------------------------------------------------------------------------------------- */
+/* --- errors
+ * ----------------------------------------------------------------------------------------- */
 
 static void fail(struct server_call *call, uint32_t vmid, int code, const struct err *err)
 {
@@ -48,7 +49,9 @@ static uint32_t get_vmid(struct server_call *call)
     return (uint32_t)vmid;
 }
 
-/* --- hook ----------------------------------------------------------------------------------------------- */
+/* --- hook
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void on_hook_done(void *userdata, enum wire_hook_exit exit_code, const struct notes *lines)
 {
@@ -70,7 +73,8 @@ static void method_hook(struct server_call *call, void *userdata)
     (void)engine_hook(methods->engine, &hook, on_hook_done, call); /* it always answers */
 }
 
-/* --- plan, log, status ------------------------------------------------------------------------------------ */
+/* --- plan, log, status
+ * ------------------------------------------------------------------------------------ */
 
 static void method_plan(struct server_call *call, void *userdata)
 {
@@ -135,7 +139,8 @@ static void method_log(struct server_call *call, void *userdata)
                       json_pack("{s:o, s:I}", "records", records, "unreadable", (json_int_t)bad));
 }
 
-/* --- lists: a part per turn of the event loop, so that hooks never wait for them ---------------------------- */
+/* --- lists: a part per turn of the event loop, so that hooks never wait for them
+ * ---------------------------- */
 
 enum { LIST_PART = 32 };
 
@@ -256,7 +261,9 @@ static void method_check(struct server_call *call, void *userdata)
     server_call_reply(call, json_pack("{s:[o]}", "vms", state));
 }
 
-/* --- apply ----------------------------------------------------------------------------------------------------- */
+/* --- apply
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 struct apply {
     struct server_call *call;

@@ -77,7 +77,8 @@ int worker_wait_new(sd_event *event, int32_t pid, uint64_t start, uint64_t limit
     if (wait == NULL) {
         return -ENOMEM;
     }
-    *wait = (struct worker_wait){.fd = open_process(pid, start), .gone = gone, .userdata = userdata};
+    *wait = (struct worker_wait){
+        .fd = open_process(pid, start), .gone = gone, .userdata = userdata};
     rc = sd_event_add_time_relative(event, &wait->timer, CLOCK_MONOTONIC,
                                     wait->fd < 0 ? 0 : limit_ms * 1000, 1000, on_limit, wait);
     if (rc >= 0 && wait->fd >= 0) {

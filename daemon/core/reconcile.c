@@ -173,7 +173,7 @@ int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
                     struct reconcile_action *ret_action, struct err *err)
 {
     struct reconcile_action action = {0};
-    int rc;
+    int rc = -EINVAL;
 
     r->now_ms = event->now_ms;
     r->now = event->now;
@@ -277,8 +277,7 @@ bool reconcile_next_told(struct reconcile *r, struct reconcile_told *ret_told)
 
 bool reconcile_is_changing(const struct reconcile *r)
 {
-    return reconcile_states[r->state].changing ||
-           (r->owes_start && r->state < STATE_START_STATUS);
+    return reconcile_states[r->state].changing || (r->owes_start && r->state < STATE_START_STATUS);
 }
 
 bool reconcile_is_stuck(const struct reconcile *r)
