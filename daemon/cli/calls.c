@@ -2,6 +2,7 @@
 /* See calls.h. */
 #include "cli/calls.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,26 +84,62 @@ static enum cli_exit explain_error(const struct cli *cli, const struct call *cal
     return cli_fail(cli, CLI_ERROR, "%sthe daemon answered %s: %s", prefix, name, message);
 }
 
+/* Moves the items of a part's array behind those that came before. */
+static int collect_part(const struct call *call, const json_t *parameters, json_t *items,
+                        struct err *err)
+{
+    json_t *part = json_object_get(parameters, call->collect);
+
+    if (json_array_size(items) + json_array_size(part) > CALLS_ITEMS_MAX) {
+        return err_set(err, -EFBIG, "the daemon tells more than %d '%s'", (int)CALLS_ITEMS_MAX,
+                       call->collect);
+    }
+    return part != NULL && json_array_extend(items, part) < 0
+               ? err_set(err, -EPROTO, "the daemon's '%s' is not understood", call->collect)
+               : 0;
+}
+
 /* Replies until the last one, which is *ret_reply. */
-static int receive_all(struct client *client, const struct call *call, struct wire_reply *ret_reply,
-                       struct err *err)
+static int receive_all(struct client *client, const struct call *call, json_t *items,
+                       struct wire_reply *ret_reply, struct err *err)
 {
     for (;;) {
-        struct wire_reply reply = {0};
+        CLEANUP(wire_reply_fini) struct wire_reply reply = {0};
         int rc = client_receive(client, &reply, err);
 
+        if (rc == 0 && call->collect != NULL && reply.error == NULL) {
+            rc = collect_part(call, reply.parameters, items, err);
+        }
         if (rc < 0) {
             return rc;
         }
         if (!reply.continues) {
             *ret_reply = reply;
+            reply = (struct wire_reply){0};
             return 0;
         }
         if (call->progress != NULL) {
             call->progress(call->userdata, reply.parameters);
         }
-        wire_reply_fini(&reply);
     }
+}
+
+/* The last reply, with all that was collected in the place of its own part. */
+static int receive_collected(struct client *client, const struct call *call,
+                             struct wire_reply *ret_reply, struct err *err)
+{
+    json_auto_t *items = json_array();
+    int rc;
+
+    if (items == NULL) {
+        return err_oom(err);
+    }
+    rc = receive_all(client, call, items, ret_reply, err);
+    if (rc < 0 || call->collect == NULL ||
+        json_object_get(ret_reply->parameters, call->collect) == NULL) {
+        return rc;
+    }
+    return json_object_set(ret_reply->parameters, call->collect, items) < 0 ? err_oom(err) : 0;
 }
 
 static int talk(const struct cli *cli, const struct call *call, struct wire_reply *ret_reply,
@@ -119,9 +156,10 @@ static int talk(const struct cli *cli, const struct call *call, struct wire_repl
     patience = cli->timeout_s > 0 ? cli->timeout_s : patience;
     rc = client_open(&client, cli->socket, (uint64_t)patience * 1000, err);
     if (rc == 0) {
-        rc = client_send(&client, method, call->parameters, call->progress != NULL, err);
+        rc = client_send(&client, method, call->parameters,
+                         call->progress != NULL || call->collect != NULL, err);
     }
-    return rc == 0 ? receive_all(&client, call, ret_reply, err) : rc;
+    return rc == 0 ? receive_collected(&client, call, ret_reply, err) : rc;
 }
 
 enum cli_exit calls_run(const struct cli *cli, const struct call *call, json_t **ret_answer)
@@ -143,11 +181,12 @@ enum cli_exit calls_run(const struct cli *cli, const struct call *call, json_t *
 }
 
 enum cli_exit calls_vm(const struct cli *cli, const char *method, uint32_t vmid,
-                       json_t **ret_answer)
+                       const char *collect, json_t **ret_answer)
 {
     const struct call call = {
         .method = method,
         .vmid = vmid,
+        .collect = collect,
         .parameters = vmid != 0 ? json_pack("{s:I}", "vmid", (json_int_t)vmid) : json_object(),
     };
 

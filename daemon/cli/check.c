@@ -89,7 +89,7 @@ static enum cli_exit check(const struct cli *cli, uint32_t vmid)
     struct err err = {""};
     enum cli_exit code;
 
-    code = calls_vm(cli, "Check", vmid, &answer);
+    code = calls_vm(cli, "Check", vmid, "vms", &answer);
     if (code != CLI_OK) {
         return code;
     }

@@ -15,9 +15,9 @@
 #include "core/wire.h"
 
 enum {
-    CLIENT_REPLY_MAX = 64 * 1024 * 1024,  /* bytes; the journal of a VM is the largest of all */
-    CLIENT_CONNECT_MS = 5 * 1000,         /* of a backlog that is full: a node that boots */
-    CLIENT_CALL_MAX_MS = 2 * 3600 * 1000, /* a call ends, however much is still being told */
+    CLIENT_REPLY_MAX = 16 * WIRE_REPLY_MAX, /* bytes of one reply; a newer daemon may say more */
+    CLIENT_CONNECT_MS = 5 * 1000,           /* of a backlog that is full: a node that boots */
+    CLIENT_CALL_MAX_MS = 2 * 3600 * 1000,   /* a call ends, however much is still being told */
 };
 
 struct client {

@@ -41,7 +41,7 @@ static enum cli_exit list_run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "list takes no operand; for one VM: pve-hwid check %s",
                          args.words[0]);
     }
-    code = calls_vm(cli, "List", 0, &answer);
+    code = calls_vm(cli, "List", 0, "vms", &answer);
     if (code != CLI_OK) {
         return code;
     }

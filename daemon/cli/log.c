@@ -77,7 +77,7 @@ static enum cli_exit log_vm(const struct cli *cli, uint32_t vmid)
     json_int_t unreadable;
     enum cli_exit code;
 
-    code = calls_vm(cli, "Log", vmid, &answer);
+    code = calls_vm(cli, "Log", vmid, "records", &answer);
     if (code != CLI_OK) {
         return code;
     }

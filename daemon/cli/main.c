@@ -62,6 +62,7 @@ int main(int argc, char **argv)
 {
     struct cli cli = {.verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET};
 
+    (void)setvbuf(stderr, NULL, _IOLBF, 0); /* whole sentences, also where others write there */
     out_init(&cli.out, stdout);
     return (int)finish(&cli, run(&cli, argc, argv));
 }

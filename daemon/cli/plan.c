@@ -184,7 +184,7 @@ static enum cli_exit plan_online(struct cli *cli, uint32_t vmid)
     struct err err = {""};
     enum cli_exit code;
 
-    code = calls_vm(cli, "Plan", vmid, &answer);
+    code = calls_vm(cli, "Plan", vmid, NULL, &answer);
     if (code != CLI_OK) {
         return code;
     }

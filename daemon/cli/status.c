@@ -92,7 +92,7 @@ static enum cli_exit status_run(struct cli *cli, int argc, char **argv)
 {
     json_auto_t *answer = NULL;
     struct args args;
-    struct status status;
+    struct status status = {0};
     struct err err = {""};
     enum cli_exit code;
 
@@ -103,7 +103,7 @@ static enum cli_exit status_run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "status takes no operand; for one VM: pve-hwid check %s",
                          args.words[0]);
     }
-    code = calls_vm(cli, "Status", 0, &answer);
+    code = calls_vm(cli, "Status", 0, NULL, &answer);
     if (code != CLI_OK) {
         return code;
     }
