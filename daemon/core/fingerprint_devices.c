@@ -9,10 +9,6 @@
 #include "core/fingerprint_priv.h"
 
 enum {
-    SERIAL_MAX = 60,  /* PVE: maxLength of a drive's serial */
-    VENDOR_MAX = 8,   /* a SCSI INQUIRY field */
-    PRODUCT_MAX = 16, /* likewise */
-    MODEL_MAX = 40,   /* an ATA IDENTIFY field */
     BUS_MAX = 3,
     IDE_BUS_MAX = 1,
     SCSI_UNIT_MAX = 15,
@@ -86,7 +82,12 @@ int fingerprint_read_nics(const struct jsonread *at, struct fingerprint *fp, str
     return rc;
 }
 
-static int unit_max(enum fingerprint_controller controller)
+int fingerprint_bus_max(enum fingerprint_controller controller)
+{
+    return controller == FINGERPRINT_IDE ? IDE_BUS_MAX : BUS_MAX;
+}
+
+int fingerprint_unit_max(enum fingerprint_controller controller)
 {
     switch (controller) {
     case FINGERPRINT_PVSCSI:
@@ -105,10 +106,17 @@ static int unit_max(enum fingerprint_controller controller)
     return 0;
 }
 
+bool fingerprint_slot_exists(enum fingerprint_controller controller, int bus, int unit)
+{
+    bool scsi = controller < FINGERPRINT_SATA;
+
+    return bus >= 0 && bus <= fingerprint_bus_max(controller) && unit >= 0 &&
+           unit <= fingerprint_unit_max(controller) && !(scsi && unit == SCSI_UNIT_ADAPTER);
+}
+
 static int read_slot(const struct jsonread *at, struct fingerprint_disk *disk, struct err *err)
 {
     int controller = -1;
-    int bus_max = BUS_MAX;
     int rc = jsonread_choice(at, "controller", fingerprint_controller_names,
                              FINGERPRINT_CONTROLLER_NAMES, &controller, err);
 
@@ -120,10 +128,11 @@ static int read_slot(const struct jsonread *at, struct fingerprint_disk *disk, s
     }
     disk->controller = controller > FINGERPRINT_NVME ? FINGERPRINT_SATA
                                                      : (enum fingerprint_controller)controller;
-    bus_max = disk->controller == FINGERPRINT_IDE ? IDE_BUS_MAX : BUS_MAX;
-    rc = jsonread_int(at, "bus", 0, bus_max, &disk->bus, err);
-    rc = rc < 0 ? rc : jsonread_int(at, "unit", 0, unit_max(disk->controller), &disk->unit, err);
-    if (rc == 0 && disk->unit == SCSI_UNIT_ADAPTER && disk->controller < FINGERPRINT_SATA) {
+    rc = jsonread_int(at, "bus", 0, fingerprint_bus_max(disk->controller), &disk->bus, err);
+    rc = rc < 0 ? rc
+                : jsonread_int(at, "unit", 0, fingerprint_unit_max(disk->controller), &disk->unit,
+                               err);
+    if (rc == 0 && !fingerprint_slot_exists(disk->controller, disk->bus, disk->unit)) {
         return jsonread_wrong(at, "unit", err, "unit 7 of a SCSI bus is the controller itself");
     }
     return rc;
@@ -148,10 +157,10 @@ static int read_disk(const struct jsonread *at, bool cdrom, struct fingerprint_d
     int rc = jsonread_object(at, keys, ARRAY_SIZE(keys) - cdrom, err);
 
     rc = rc < 0 ? rc : read_slot(at, disk, err);
-    rc = rc < 0 ? rc : jsonread_text(at, "serial", SERIAL_MAX, &disk->serial, err);
-    rc = rc < 0 ? rc : jsonread_text(at, "vendor", VENDOR_MAX, &disk->vendor, err);
-    rc = rc < 0 ? rc : jsonread_text(at, "product", PRODUCT_MAX, &disk->product, err);
-    rc = rc < 0 ? rc : jsonread_text(at, "model", MODEL_MAX, &disk->model, err);
+    rc = rc < 0 ? rc : jsonread_text(at, "serial", FINGERPRINT_SERIAL_MAX, &disk->serial, err);
+    rc = rc < 0 ? rc : jsonread_text(at, "vendor", FINGERPRINT_VENDOR_MAX, &disk->vendor, err);
+    rc = rc < 0 ? rc : jsonread_text(at, "product", FINGERPRINT_PRODUCT_MAX, &disk->product, err);
+    rc = rc < 0 ? rc : jsonread_text(at, "model", FINGERPRINT_MODEL_MAX, &disk->model, err);
     rc = rc < 0 ? rc : jsonread_text(at, "volume", FINGERPRINT_STRING_MAX, &disk->volume, err);
     if (rc == 0 && disk->volume != NULL && !is_volume(disk->volume)) {
         return jsonread_wrong(at, "volume", err,

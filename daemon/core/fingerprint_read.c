@@ -14,11 +14,8 @@
 #include "core/jsonread.h"
 
 enum {
-    HARDWARE_VERSION_MAX = 99,
-    CPU_MAX = 1024,                    /* sockets or cores */
-    MEMORY_MIB_MAX = 64 * 1024 * 1024, /* 64 TiB */
-    WORD_MAX = 32,                     /* bytes of a short word: kind, captured, ... */
-    PARTIAL_KEY_MAX = 5,               /* a whole product key has no business here */
+    WORD_MAX = 32,       /* bytes of a short word: kind, captured, ... */
+    PARTIAL_KEY_MAX = 5, /* a whole product key has no business here */
 };
 
 static int read_source(const struct jsonread *at, struct fingerprint_source *source,
@@ -30,7 +27,7 @@ static int read_source(const struct jsonread *at, struct fingerprint_source *sou
     rc = rc < 0 ? rc : jsonread_text(at, "kind", WORD_MAX, &source->kind, err);
     rc = rc < 0 ? rc : jsonread_text(at, "name", FINGERPRINT_STRING_MAX, &source->name, err);
     rc = rc < 0 ? rc
-                : jsonread_int(at, "hardware_version", 1, HARDWARE_VERSION_MAX,
+                : jsonread_int(at, "hardware_version", 1, FINGERPRINT_HARDWARE_MAX,
                                &source->hardware_version, err);
     return rc < 0 ? rc : jsonread_text(at, "captured", WORD_MAX, &source->captured, err);
 }
@@ -129,8 +126,8 @@ static int read_cpu(const struct jsonread *at, struct fingerprint *fp, struct er
     static const char *const keys[] = {"sockets", "cores"};
     int rc = jsonread_object(at, keys, ARRAY_SIZE(keys), err);
 
-    rc = rc < 0 ? rc : jsonread_int(at, "sockets", 1, CPU_MAX, &fp->sockets, err);
-    return rc < 0 ? rc : jsonread_int(at, "cores", 1, CPU_MAX, &fp->cores, err);
+    rc = rc < 0 ? rc : jsonread_int(at, "sockets", 1, FINGERPRINT_CPU_MAX, &fp->sockets, err);
+    return rc < 0 ? rc : jsonread_int(at, "cores", 1, FINGERPRINT_CPU_MAX, &fp->cores, err);
 }
 
 static int read_license(const struct jsonread *at, struct fingerprint *fp, struct err *err)
@@ -253,7 +250,9 @@ static int read_root(const struct jsonread *root, struct fingerprint *fp, struct
     rc = rc < 0
              ? rc
              : jsonread_choice(root, "firmware", firmwares, ARRAY_SIZE(firmwares), &firmware, err);
-    rc = rc < 0 ? rc : jsonread_long(root, "memory_mib", 1, MEMORY_MIB_MAX, &fp->memory_mib, err);
+    rc = rc < 0 ? rc
+                : jsonread_long(root, "memory_mib", 1, FINGERPRINT_MEMORY_MIB_MAX, &fp->memory_mib,
+                                err);
     rc = rc < 0 ? rc : read_uuid(root, "vmgenid", false, &fp->vmgenid, err);
     if (rc == 0 && firmware >= 0 && str_replace(&fp->firmware, firmwares[firmware]) < 0) {
         return err_oom(err);
