@@ -2,6 +2,7 @@
 /* See nearest.h. The restricted Damerau-Levenshtein distance, three rows of a small table. */
 #include "cli/nearest.h"
 
+#include <stdint.h>
 #include <string.h>
 
 enum { WORD_MAX = 32 }; /* longer than any verb or option; what is longer is near to nothing */
@@ -18,7 +19,7 @@ static size_t distance(const char *a, const char *b)
     size_t b_len = strlen(b);
 
     if (a_len > WORD_MAX || b_len > WORD_MAX) {
-        return WORD_MAX;
+        return SIZE_MAX;
     }
     for (size_t j = 0; j <= b_len; j++) {
         rows[0][j] = j;
