@@ -95,9 +95,9 @@ static int edit_machine(struct plan_builder *b, struct machine *m, struct machin
         return -ENOMEM;
     }
     remember(b, m);
-    return plan_edit_first(b->plan, &(struct plan_edit){"machine",
-                                                        pveconf_get(b->in->conf, "machine"), value,
-                                                        why, PLAN_EXACT});
+    return plan_edit_first(b->plan,
+                           &(struct plan_edit){"machine", pveconf_get(b->in->conf, "machine"),
+                                               value, why, PLAN_EXACT});
 }
 
 static int match_machine(struct plan_builder *b, struct machine *m)
@@ -133,7 +133,7 @@ int plan_machine(struct plan_builder *b)
         return rc;
     }
     if (rc < 0) {
-        return plan_unreadable(b, b->in->fp->has_machine, "machine", err.text);
+        return plan_unreadable(b, b->in->fp->has_machine, err.text);
     }
     remember(b, &m);
     return b->in->fp->has_machine ? match_machine(b, &m) : 0;

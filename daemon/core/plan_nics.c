@@ -63,7 +63,8 @@ static int read_nics(struct plan_builder *b, struct nics *nics)
             return rc;
         } else {
             unreadable = 1;
-            rc = plan_unreadable(b, needed, nic->key, err.text);
+            (void)err_prefix(&err, rc, "%s", nic->key); /* the code is not passed on */
+            rc = plan_unreadable(b, needed, err.text);
             if (rc < 0) {
                 return rc;
             }
@@ -124,7 +125,8 @@ static int match_nics(struct plan_builder *b, struct nics *nics)
     size_t by_mac;
 
     if (fp->n_nics > FINGERPRINT_NICS_MAX) {
-        return notes_add(&b->plan->notes, "NICs stay: the fingerprint names more than PVE can have");
+        return notes_add(&b->plan->notes,
+                         "NICs stay: the fingerprint names more than PVE can have");
     }
     by_mac = match_by_mac(fp, nics, found);
     if (fp->n_nics == nics->n) {
@@ -198,7 +200,16 @@ static int change_model(struct plan_builder *b, struct nic *nic, struct buf *why
     bool exact = true;
     const char *model = netdev_model_for(wanted, &exact);
 
-    *match = exact ? PLAN_EXACT : PLAN_SUBSTITUTE;
+    *match = exact || model == NULL ? PLAN_EXACT : PLAN_SUBSTITUTE;
+    if (model != NULL && !exact) {
+        int rc = notes_add(&b->plan->notes,
+                           "%s: PVE has no %s, %s stands in for it: the guest needs its driver",
+                           nic->key, fingerprint_nic_name(wanted), model);
+
+        if (rc < 0) {
+            return rc;
+        }
+    }
     if (model == NULL || str_equal(model, nic->now.model)) {
         return 0;
     }
@@ -254,9 +265,9 @@ static int plan_nic(struct plan_builder *b, const struct nics *nics, struct nic 
     if (value == NULL || why.error != 0) {
         return -ENOMEM;
     }
-    return plan_edit_first(b->plan, &(struct plan_edit){nic->key,
-                                                        pveconf_get(b->in->conf, nic->key), value,
-                                                        why.data, match});
+    return plan_edit_first(
+        b->plan,
+        &(struct plan_edit){nic->key, pveconf_get(b->in->conf, nic->key), value, why.data, match});
 }
 
 int plan_nics(struct plan_builder *b)
