@@ -47,6 +47,8 @@ def expect(result, code, out=None, err=None):
 def main(namespace, prefix):
     """Runs every function test_* in the order of the file; argv may name some of them."""
     wanted = sys.argv[1:]
+    if not os.path.exists(PROGRAM):
+        sys.exit(f"not ok {prefix} - there is no {PROGRAM}; make it first")
     failed = 0
     for name, test in list(namespace.items()):
         if not name.startswith("test_") or (wanted and name not in wanted):

@@ -84,13 +84,13 @@ static json_t *to_json(const struct capture *capture)
     json_t *object;
 
     for (size_t i = 0; i < capture->notes.n && notes != NULL; i++) {
-        if (json_array_append_new(notes, json_string(capture->notes.items[i])) < 0) {
+        if (json_array_append_new(notes, cli_json_text(capture->notes.items[i])) < 0) {
             json_decref(notes);
             notes = NULL;
         }
     }
-    object = json_pack("{s:o?,s:o?,s:s?}", "fingerprint", fp, "notes", notes, "written",
-                       capture->output);
+    object = json_pack("{s:o?,s:o?,s:o}", "fingerprint", fp, "notes", notes, "written",
+                       cli_json_text(capture->output));
     if (object != NULL && (fp == NULL || notes == NULL)) {
         json_decref(object);
         object = NULL;

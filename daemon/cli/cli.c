@@ -4,18 +4,17 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/str.h"
 #include "cli/nearest.h"
 
+enum { SENTENCE_MAX = ERR_TEXT_MAX + 256 }; /* an error and what was put around it */
+
 /* Foreign bytes may be in any sentence (a VM's name, PVE's words), so none goes out unfiltered. */
-static void say(const char *mark, const char *format, va_list args)
+static void say(const char *mark, const char *text)
 {
     struct out out;
-    char text[ERR_TEXT_MAX + 256];
 
-    (void)vsnprintf(text, sizeof(text), format, args); /* a cut sentence is still one */
     out_init(&out, stderr);
     out_printf(&out, OUT_PLAIN, "pve-hwid: ");
     if (mark != NULL) {
@@ -24,41 +23,53 @@ static void say(const char *mark, const char *format, va_list args)
     out_printf(&out, OUT_PLAIN, "%s\n", text);
 }
 
-static void fail_json(const struct cli *cli, enum cli_exit code, const char *format, va_list args)
+json_t *cli_json_text(const char *text)
 {
-    char text[ERR_TEXT_MAX + 256];
-    va_list copy;
+    json_t *value = text != NULL ? json_string(text) : json_null();
+    CLEANUP_FREE char *clean = NULL;
 
-    if (!cli->json) {
-        return;
+    if (value != NULL) {
+        return value;
     }
-    va_copy(copy, args);
-    (void)vsnprintf(text, sizeof(text), format, copy); /* as in say() */
-    va_end(copy);
-    (void)cli_print_json(
-        cli, json_pack("{s:{s:i,s:s%}}", "error", "exit", (int)code, "message", text, strlen(text)),
-        code); /* the sentence on stderr is told in any case */
+    clean = str_dup(text);
+    for (char *at = clean; at != NULL && *at != '\0'; at++) {
+        *at = ascii_is_print(*at) ? *at : '?';
+    }
+    return clean != NULL ? json_string(clean) : NULL;
+}
+
+static void fail(const struct cli *cli, enum cli_exit code, const char *text)
+{
+    if (cli->json) {
+        (void)cli_print_json(
+            cli,
+            json_pack("{s:{s:i,s:o}}", "error", "exit", (int)code, "message", cli_json_text(text)),
+            code); /* the sentence on stderr is told in any case */
+    }
+    say(NULL, text);
 }
 
 enum cli_exit cli_fail(const struct cli *cli, enum cli_exit code, const char *format, ...)
 {
+    char text[SENTENCE_MAX];
     va_list args;
 
     va_start(args, format);
-    fail_json(cli, code, format, args);
-    say(NULL, format, args);
+    (void)vsnprintf(text, sizeof(text), format, args); /* a cut sentence is still one */
     va_end(args);
+    fail(cli, code, text);
     return code;
 }
 
 enum cli_exit cli_usage(const struct cli *cli, const char *format, ...)
 {
+    char text[SENTENCE_MAX];
     va_list args;
 
     va_start(args, format);
-    fail_json(cli, CLI_USAGE, format, args);
-    say(NULL, format, args);
+    (void)vsnprintf(text, sizeof(text), format, args); /* as above */
     va_end(args);
+    fail(cli, CLI_USAGE, text);
     if (cli->verb != NULL) {
         (void)fprintf(stderr, "usage: pve-hwid %s\nMore: pve-hwid %s --help\n", cli->verb->usage,
                       cli->verb->name);
@@ -70,12 +81,14 @@ enum cli_exit cli_usage(const struct cli *cli, const char *format, ...)
 
 void cli_note(const struct cli *cli, const char *format, ...)
 {
+    char text[SENTENCE_MAX];
     va_list args;
 
     (void)cli; /* notes are not for --json; whoever collects them puts them into its object */
     va_start(args, format);
-    say("note", format, args);
+    (void)vsnprintf(text, sizeof(text), format, args); /* as above */
     va_end(args);
+    say("note", text);
 }
 
 enum cli_exit cli_oom(const struct cli *cli)

@@ -60,6 +60,9 @@ enum cli_exit cli_oom(const struct cli *cli);
  * or, where it could not be printed, CLI_ERROR. */
 enum cli_exit cli_print_json(const struct cli *cli, json_t *object, enum cli_exit code);
 
+/* A text of which not all bytes need be UTF-8, e.g. a path: those are '?' then. NULL is null. */
+json_t *cli_json_text(const char *text);
+
 /* The more serious of two: error, refused, busy, differs, ok. */
 enum cli_exit cli_worst(enum cli_exit a, enum cli_exit b);
 

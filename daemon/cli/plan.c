@@ -64,10 +64,11 @@ static int list_pending(const struct pveconf *conf, json_t *names)
 
     for (size_t i = 0; section != NULL && i < section->n; i++) {
         const struct pveconf_key *key = &section->keys[i];
-        json_t *name = str_equal(key->key, "delete") ? json_sprintf("delete: %s", key->value)
-                                                     : json_string(key->key);
+        bool goes = str_equal(key->key, "delete");
+        CLEANUP_FREE char *name = str_printf("%s%s%s", key->key, goes ? ": " : "",
+                                             goes ? key->value : "");
 
-        if (json_array_append_new(names, name) < 0) {
+        if (name == NULL || json_array_append_new(names, cli_json_text(name)) < 0) {
             return -ENOMEM;
         }
     }
