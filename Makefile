@@ -43,7 +43,7 @@ PROGRAMS := $(if $(DAEMON_SRC),$(BUILD)/pve-hwidd) $(if $(CLI_SRC),$(BUILD)/pve-
             $(if $(HOOK_SRC),$(BUILD)/pve-hwid-hook)
 ALL_C    := $(wildcard daemon/*.[ch] daemon/*/*.[ch] hooks/*.[ch] tests/*/*.[ch])
 
-.PHONY: all check check-asan check-layers unit units bench fuzz format install clean help
+.PHONY: all check check-asan check-asan-build check-layers unit units bench fuzz format install clean help
 .SECONDARY:
 all: $(PROGRAMS)  ## the three programs, in build/
 
@@ -99,10 +99,11 @@ unit: units
 check: all units check-layers  ## every test that needs neither network nor root set-up
 	tests/run $(BUILD)
 
-check-asan:  ## the same under AddressSanitizer and UBSan
+check-asan: check-asan-build  ## the same under AddressSanitizer and UBSan
+	tests/run-asan
+check-asan-build:
 	$(MAKE) BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=undefined' \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer' all units
-	tests/run-units $(BUILD)/asan
 
 check-layers:  ## an include that points the wrong way fails
 	@tests/check-layers

@@ -91,11 +91,7 @@ static void note_in_sync(struct vm *vm)
 
     engine_set_state(vm->engine, vm->vmid, VM_IN_SYNC, 0, NULL);
     if (vm->memory.held_key[0] == '\0' && vm->memory.settled_key[0] == '\0') {
-        return;
-    }
-    /* Our own start: the debt is closed by whoever watches it. */
-    if (vm->memory.start_owed || vm->memory.open) {
-        return;
+        return; /* nothing to forget: an ordinary start costs no record */
     }
     clock_now_text(now);
     engine_fresh_id(id);
@@ -335,6 +331,9 @@ static int pre_start(struct hook_wait *wait, struct err *err)
                                  .worker_type = wait->call.worker_type,
                                  .conf = wait->assessment->conf};
     wait->verdict = guard_decide(&signs);
+    if (wait->assessment->outcome == ASSESS_NO_FINGERPRINT) {
+        engine_summary_remove(vm->engine, vm->vmid);
+    }
     engine_note_assessment(vm->engine, vm->vmid, wait->assessment);
     input = input_of(wait);
     if (prestart_decide(&input, &wait->prestart) < 0) {

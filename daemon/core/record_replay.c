@@ -101,7 +101,6 @@ int record_apply(struct record_memory *memory, const json_t *record)
     } else if (str_equal(type, "started") || str_equal(type, "dropped")) {
         apply_no_start_owed(memory);
     } else if (str_equal(type, "in-sync")) {
-        apply_no_start_owed(memory);
         memory->held_key[0] = '\0';
         memory->settled_key[0] = '\0';
         return str_replace(&memory->settled_why, NULL);
