@@ -114,7 +114,7 @@ def parse_json(raw):
                        f'offset {e.pos} (before "{rest}") at {PERL} line 934.\n', plain=True) from None
     if not isinstance(found, dict):
         raise PveError(f"Not a HASH reference at {PERL} line 978.\n", plain=True)
-    return found
+    return {k: int(v) if isinstance(v, bool) else v for k, v in found.items()}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

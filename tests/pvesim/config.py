@@ -47,6 +47,7 @@ def decode_line(text):
 
 
 def encode_line(text):
+    """Also line feeds: a pending description is one line of its own."""
     return UNSAFE.sub(lambda m: b"%%%02X" % m[0][0], text.encode()).decode("ascii")
 
 
@@ -57,7 +58,7 @@ def parse(raw, vmid=0, warn=lambda text: None):
     section, notes, name = conf.main, [], None
 
     def finish():
-        if notes and section is not None and name != "PENDING":
+        if notes and section is not None:
             section["description"] = "\n".join(notes)
 
     for line in raw.decode("utf-8", "replace").split("\n"):
@@ -115,7 +116,7 @@ def render(conf):
         if conf.pending_delete:
             pending["delete"] = ",".join(
                 ("!" if force else "") + key for key, force in sorted(conf.pending_delete.items()))
-        text += ("\n" if text else "") + "[PENDING]\n" + _section_text(pending)
+        text += ("\n" if text else "") + "[PENDING]\n" + _lines(pending)
     for name in sorted(conf.snapshots):
         text += ("\n" if text else "") + f"[{name}]\n" + _section_text(conf.snapshots[name])
     return text
@@ -125,10 +126,12 @@ def _section_text(values):
     text = "".join(f"#{encode_line(line)}\n"
                    for line in str(values.get("description", "")).split("\n")
                    if "description" in values)
-    for key in sorted(values):
-        if key != "description":
-            text += f"{key}: {values[key]}\n"
-    return text
+    return text + _lines({k: v for k, v in values.items() if k != "description"})
+
+
+def _lines(values):
+    return "".join(f"{key}: {encode_line(values[key]) if key == 'description' else values[key]}\n"
+                   for key in sorted(values))
 
 
 def _clean(conf):

@@ -14,7 +14,6 @@ import re
 import select
 import signal
 import socket
-import sys
 import traceback
 
 import access
@@ -70,37 +69,19 @@ def pvedaemon(node):
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(socket_path(node))
     listener.listen(128)
-    pid = _fork(lambda: _supervise(node, listener), "pvedaemon")
+    pid = tasks.fork(lambda: _supervise(node, listener), "pvedaemon")
     listener.close()
     return pid
 
 
-def _fork(work, title):
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        tasks.die_with_parent()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        tasks.set_title(title)
-        status = work() or 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
 def _supervise(node, listener):
     os.chdir("/")
-    workers = {_fork(lambda: _work(node, listener), "pvedaemon worker") for _ in range(WORKERS)}
+    workers = {tasks.fork(lambda: _work(node, listener), "pvedaemon worker") for _ in range(WORKERS)}
     while workers:
         gone, _ = os.wait()
         if gone in workers:
             workers.discard(gone)
-            workers.add(_fork(lambda: _work(node, listener), "pvedaemon worker"))
+            workers.add(tasks.fork(lambda: _work(node, listener), "pvedaemon worker"))
 
 
 def _work(node, listener):
@@ -126,7 +107,7 @@ def _work(node, listener):
 # -- qmeventd ------------------------------------------------------------------------------------
 
 def qmeventd(node):
-    return _fork(lambda: _watch(node), "/usr/sbin/qmeventd /var/run/qmeventd.sock")
+    return tasks.fork(lambda: _watch(node), "/usr/sbin/qmeventd /var/run/qmeventd.sock")
 
 
 def _watch(node):
@@ -173,4 +154,4 @@ def _start_cleanup(node, vmid, pid):
         _, worker = tasks.spawn(node, "qmstart", vmid, "root@pam",
                                 lambda log: start.start(node, vmid, log, start.Caller()))
         tasks.wait(worker)
-    _fork(lambda: start.cleanup(node, vmid, pid, restart), f"/usr/bin/perl /usr/sbin/qm cleanup {vmid} {how}")
+    tasks.fork(lambda: start.cleanup(node, vmid, pid, restart), f"/usr/bin/perl /usr/sbin/qm cleanup {vmid} {how}")

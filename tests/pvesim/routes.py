@@ -293,8 +293,13 @@ def get_pending(call):
     return found + [{"key": "digest", "value": conf.digest}]
 
 
+def option_names(_value):
+    return None     # checked by update.prepare, which knows what they shall be used for
+
+
+option_names.takes_list = True
 CHANGE = {**{n: k for n, k in schema.OPTIONS.items() if schema.is_option(n)},
-          "digest": schema.text(40), "delete": lambda v: None, "revert": lambda v: None, "force": FLAG,
+          "digest": schema.text(40), "delete": option_names, "revert": option_names, "force": FLAG,
           "skiplock": FLAG, "background_delay": COUNT, "import-working-storage": TEXT}
 CHANGE_NEED = ("/vms/{vmid}", *CONFIG_ANY)
 

@@ -57,7 +57,7 @@ def text(longest=None, pattern=None):
     def check(value):
         if longest is not None and len(value) > longest:
             return f"value may only be {longest} characters long"
-        if compiled and not compiled.fullmatch(value):
+        if compiled and not compiled.fullmatch(value.removesuffix("\n")):    # as Perl's `$`
             return NO_MATCH
         return None
     return check
@@ -254,6 +254,8 @@ def is_nic(name):
 
 
 def refuse(kind, key, value):
+    if isinstance(value, list) and getattr(kind, "takes_list", False):
+        return None
     if isinstance(value, (list, dict)):
         return f"type check ('string') failed - got {'ARRAY' if isinstance(value, list) else 'HASH'}"
     if value is None:

@@ -15,6 +15,7 @@ import time
 import uuid
 
 import config
+import tasks
 import update
 from node import LockTimeout, PveError, backend, create_image
 
@@ -35,12 +36,13 @@ class Caller:
 
     def __init__(self, cli=False):
         self.cli = cli
+        self.migratedfrom = None        # a start sets it, later phases of the same process keep it
 
-    def environment(self, migratedfrom):
+    def environment(self):
         env = dict(os.environ) if self.cli else dict(DAEMON_ENV)
         env.update(PATH="/sbin:/bin:/usr/sbin:/usr/bin", LC_ALL="C", LVM_SUPPRESS_FD_WARNINGS="1")
-        if migratedfrom is not None:
-            env["PVE_MIGRATED_FROM"] = migratedfrom
+        if self.migratedfrom is not None:
+            env["PVE_MIGRATED_FROM"] = self.migratedfrom
         return env
 
     def cwd(self):
@@ -49,13 +51,13 @@ class Caller:
 
 # -- the hookscript ------------------------------------------------------------------------------
 
-def run_hook(node, vmid, conf, phase, log, caller, migratedfrom=None):
+def run_hook(node, vmid, conf, phase, log, caller):
     """One phase. Only pre-start can fail; elsewhere a failure is two lines in the log."""
     volid = conf.main.get("hookscript")
     if not volid:
         return
     try:
-        _hook(node, vmid, volid, phase, log, caller, migratedfrom)
+        _hook(node, vmid, volid, phase, log, caller)
     except PveError as e:
         text = f"hookscript error for {vmid} on {phase}: {e.message}\n"
         if phase == "pre-start":
@@ -63,20 +65,20 @@ def run_hook(node, vmid, conf, phase, log, caller, migratedfrom=None):
         log(text)
 
 
-def _hook(node, vmid, volid, phase, log, caller, migratedfrom):
+def _hook(node, vmid, volid, phase, log, caller):
     script = node.volume_path(volid)
     if not os.path.isfile(script):
         raise PveError(f"script '{volid}' does not exist\n")
     if not os.access(script, os.X_OK):
         raise PveError(f"script '{volid}' is not executable\n")
     entry = {"vmid": vmid, "phase": phase, "t_start": time.monotonic(), "script": node.show(script),
-             "task": own_title(), "migratedfrom": migratedfrom, "lock": _lock_in_file(node, vmid)}
+             "task": own_title(), "migratedfrom": caller.migratedfrom, "lock": _lock_in_file(node, vmid)}
     command = f"command '{node.show(script)} {vmid} {phase}' failed: "
     code = None
     try:
         child = subprocess.Popen([script, str(vmid), phase], stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=caller.cwd(),
-                                 env=caller.environment(migratedfrom))
+                                 env=caller.environment())
         entry["pid"] = child.pid
         child.stdin.close()
         _copy_output(child, log)
@@ -141,9 +143,10 @@ def start_locked(node, vmid, log, caller, migratedfrom="", skiplock=False):
     if conf.has_pending() and not source:
         update.apply_pending(node, vmid, conf)
         config.save(node, vmid, conf)
-    run_hook(node, vmid, conf, "pre-start", log, caller, migratedfrom)
+    caller.migratedfrom = migratedfrom
+    run_hook(node, vmid, conf, "pre-start", log, caller)
     _launch(node, vmid, conf, log, suspended, source)
-    run_hook(node, vmid, conf, "post-start", log, caller, migratedfrom)
+    run_hook(node, vmid, conf, "post-start", log, caller)
 
 
 def _launch(node, vmid, conf, log, suspended, source):
@@ -161,8 +164,7 @@ def _launch(node, vmid, conf, log, suspended, source):
     _run_qemu(node, vmid, conf.main, log)
     if suspended:
         _forget_state(node, vmid, conf, log)
-    with open(node.run_file(vmid, "cleanup"), "w", encoding="ascii"):
-        pass
+    _mark_cleanup(node, vmid, True)
 
 
 def _run_qemu(node, vmid, main, log):
@@ -200,13 +202,24 @@ def stop_locked(node, vmid, conf, log, caller):
     """pre-stop, end of QEMU, pending changes, post-stop. Nothing at all for a stopped VM."""
     if backend(node).pid(node, vmid):
         run_hook(node, vmid, conf, "pre-stop", log, caller)
+        _mark_cleanup(node, vmid, False)
         backend(node).stop(node, vmid, 10)
         after_stop(node, vmid, log, caller)
 
 
+def _mark_cleanup(node, vmid, wanted):
+    """Whether `qm cleanup` shall run the last phase if QEMU ends now; else whoever ends it does."""
+    path = node.run_file(vmid, "cleanup")
+    if wanted:
+        with open(path, "w", encoding="ascii"):
+            pass
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
 def after_stop(node, vmid, log, caller):
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(node.run_file(vmid, "cleanup"))
+    _mark_cleanup(node, vmid, False)
     conf = config.load(node, vmid)
     if conf.has_pending() and "lock" not in conf.main:
         update.apply_pending(node, vmid, conf)
@@ -227,12 +240,14 @@ def shutdown_locked(node, vmid, conf, log, caller, timeout=None, force_stop=Fals
     if not module.pid(node, vmid):
         return
     run_hook(node, vmid, conf, "pre-stop", log, caller)
+    _mark_cleanup(node, vmid, False)
     module.powerdown(node, vmid)
     deadline = time.monotonic() + (SHUTDOWN_TIMEOUT if timeout is None else timeout)
     while module.pid(node, vmid) and time.monotonic() < deadline:
         time.sleep(0.05)
     if module.pid(node, vmid):
         if not force_stop:
+            _mark_cleanup(node, vmid, True)
             raise PveError("VM quit/powerdown failed - got timeout\n")
         log("VM still running - terminating now with SIGTERM")
         module.stop(node, vmid, 10)
@@ -260,6 +275,9 @@ def cleanup(node, vmid, died, start_worker):
     """`qm cleanup`: what qmeventd starts when the QEMU with pid `died` is gone."""
     settings = node.settings()
     time.sleep(settings["cleanup_delay"])
+    if not settings["cleanup_race"] and not any(
+            os.path.exists(node.run_file(vmid, kind)) for kind in ("cleanup", "reboot")):
+        return      # nothing left to do, so do not even touch the flock
     try:
         with node.flock(vmid, timeout=CLEANUP_TIMEOUT + LOCK_GRACE):
             _cleanup_locked(node, vmid, died, settings["cleanup_race"])
@@ -426,8 +444,7 @@ def backup(node, vmid, mode, log, caller):
 def _backup_locked(node, vmid, mode, running, log, caller):
     if running and mode == "stop":
         log("INFO: stopping virtual guest")
-        shutdown(node, vmid, lambda t: log(f"INFO: {t.decode() if isinstance(t, bytes) else t}"),
-                 caller, timeout=60, skiplock=True)
+        _shutdown_for_backup(node, vmid, caller)
     if not running or mode == "stop":
         log("INFO: starting kvm to execute backup task")
         start(node, vmid, log, caller, skiplock=True)
@@ -435,3 +452,14 @@ def _backup_locked(node, vmid, mode, running, log, caller):
     if not running:
         log("INFO: stopping kvm after backup task")
         stop(node, vmid, log, caller, skiplock=True)
+
+
+def _shutdown_for_backup(node, vmid, caller):
+    """vzdump calls `qm shutdown`, which forks a task of its own."""
+    def work():
+        _, worker = tasks.spawn(node, "qmshutdown", vmid, "root@pam", lambda log: shutdown(
+            node, vmid, log, Caller(caller.cli), timeout=60, skiplock=True))
+        return tasks.wait(worker)
+    pid = tasks.fork(work, f"/usr/bin/perl /sbin/qm shutdown {vmid} --skiplock --keepActive --timeout 60")
+    if tasks.wait(pid):
+        raise PveError(f"command 'qm shutdown {vmid} --skiplock --keepActive --timeout 60' failed: exit code 255\n")

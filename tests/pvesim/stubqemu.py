@@ -176,8 +176,12 @@ class Vm:
             reply = {"return": self.answer(name, request.get("arguments"))}
             stream.write(json.dumps(reply).encode() + b"\n")
             stream.flush()
-            if name == "quit" or name == "system_powerdown" and self.obeys and self.state == "running":
+            if name == "quit" or name == "system_powerdown" and self.hears():
                 sys.exit(0)
+
+    def hears(self):
+        """Whether the guest obeys the power button; run/qemu-server/VMID.deaf makes it deaf meanwhile."""
+        return self.obeys and self.state == "running" and not os.path.exists(self.base + ".deaf")
 
     def forget(self):
         for kind in (".pid", ".qmp"):

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import time
+import traceback
 
 from node import PveError, param_error
 
@@ -51,6 +52,25 @@ def set_title(title):
 
 def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def fork(work, title):
+    """A child with a title of its own that runs work() and ends when its parent does; the pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        die_with_parent()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        set_title(title)
+        status = work() or 0
+    except BaseException:       # never back into the parent's code
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def start_time(pid):

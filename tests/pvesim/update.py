@@ -85,8 +85,7 @@ class Change:
         self.revert = split_list(params.get("revert"))
         self.force = str(params.get("force", "0")) in schema.TRUE
         self.skiplock = str(params.get("skiplock", "0")) in schema.TRUE
-        self.set = {k: ("1" if v is True else "0" if v is False else v)
-                    for k, v in params.items() if k not in CONTROL}
+        self.set = {k: v for k, v in params.items() if k not in CONTROL}
 
     def options(self):
         return list(self.set) + self.delete + self.revert
@@ -431,7 +430,8 @@ def _watch(change, before, after, running):
         sin("several disks moved in one call", volumes=moved)
     if running:
         names = [n for n in change.delete if n in before.main]
-        names += [n for n, v in change.set.items() if _differs(change.node, n, v, before.main.get(n))]
+        names += [n for n in change.set if schema.is_disk(n) or schema.is_nic(n)
+                  if _differs(change.node, n, change.set[n], before.main.get(n))]
         names = [n for n in names if schema.is_disk(n) or schema.is_nic(n)]
         if names:
             sin("disk or network card of a running VM changed", slots=names)
