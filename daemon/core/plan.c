@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "core/drive.h"
 #include "core/plan_builder.h"
@@ -131,12 +133,25 @@ int plan_edit_first(struct plan *plan, const struct plan_edit *edit)
     return plan_step_set(&plan->steps[0], edit->option, edit->new);
 }
 
-int plan_unreadable(struct plan_builder *b, bool needed, const char *option, const char *why)
+int plan_unreadable(struct plan_builder *b, bool needed, const char *why)
 {
     return notes_add(needed ? &b->plan->refusals : &b->obstacles,
-                     "%s: %s: PVE ignores this line and deletes it with the next change; correct "
-                     "or remove it",
-                     option, why);
+                     "%s: PVE ignores this line and deletes it with the next change; correct or "
+                     "remove it",
+                     why);
+}
+
+bool plan_args_name(const struct plan_builder *b, const char *device)
+{
+    const char *args = pveconf_get(b->in->conf, "args");
+    size_t len = strlen(device);
+
+    for (const char *at = args; at != NULL && (at = strstr(at, device)) != NULL; at++) {
+        if ((at == args || !ascii_is_alnum(at[-1])) && !ascii_is_alnum(at[len])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- what keeps PVE from taking a change ------------------------------------------------------ */
@@ -148,8 +163,8 @@ static int find_bad_lines(struct plan_builder *b)
     for (size_t i = 0; i < conf->n_bad; i++) {
         const struct pveconf_bad *bad = &conf->bad[i];
         int rc = notes_add(&b->obstacles,
-                           "line %u (\"%s\"): %s: PVE ignores this line and deletes it with the "
-                           "next change; correct or remove it",
+                           "line %u (\"%s\"): %s; PVE ignores this line and deletes it with the "
+                           "next change",
                            bad->line, bad->text, bad->why);
 
         if (rc < 0) {
@@ -163,13 +178,14 @@ static int find_states(struct plan_builder *b)
 {
     const char *lock = pveconf_get(b->in->conf, "lock");
     const char *template = pveconf_get(b->in->conf, "template");
+    bool is_template = false;
     int rc = 0;
 
     if (lock != NULL) {
-        rc = notes_add(&b->obstacles,
-                       "VM is locked (%s): PVE takes no change until that has ended", lock);
+        rc = notes_add(&b->obstacles, "VM is locked (%s): PVE takes no change until that has ended",
+                       lock);
     }
-    if (rc == 0 && template != NULL && !str_equal(template, "0")) {
+    if (rc == 0 && template != NULL && propstr_bool(template, &is_template) && is_template) {
         rc = notes_add(&b->obstacles, "VM is a template: it is never started, and its clones get "
                                       "fingerprints of their own");
     }
@@ -198,8 +214,8 @@ static int read_volume(const struct pveconf_key *key, char **ret_volume)
     return 0;
 }
 
-/* One image behind two slots is how data is lost. PVE would start that VM, and moving one of the two
- * would make it harder to see. */
+/* One image behind two slots is how data is lost. PVE would start that VM, and moving one of the
+ * two would make it harder to see. */
 static int find_shared_volumes(struct plan_builder *b)
 {
     const struct pveconf_section *main = &b->in->conf->sections[0];
@@ -287,9 +303,8 @@ static int settle(struct plan_builder *b)
 static int build(struct plan_builder *b)
 {
     static int (*const parts[])(struct plan_builder *) = {
-        find_nothing_to_say, find_states, find_bad_lines, find_shared_volumes,
-        plan_smbios,         plan_machine, plan_nics,     plan_disks,
-        compare_firmware,    settle,
+        find_nothing_to_say, find_states, find_bad_lines, find_shared_volumes, plan_smbios,
+        plan_machine,        plan_nics,   plan_disks,     compare_firmware,    settle,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
@@ -311,8 +326,7 @@ int plan_make(const struct plan_input *input, struct plan **ret_plan, struct err
     if (plan == NULL) {
         return err_oom(err);
     }
-    if (pveconf_section(input->conf, PVECONF_PENDING) != NULL &&
-        pveconf_has_pending(input->conf)) {
+    if (pveconf_section(input->conf, PVECONF_PENDING) != NULL && pveconf_has_pending(input->conf)) {
         return err_set(err, -EINVAL, "VM %u: pending changes must be applied before planning",
                        input->vmid);
     }

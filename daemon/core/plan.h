@@ -4,11 +4,11 @@
  * fingerprint says. A value: computed from texts alone, printed, refused, executed, journalled and
  * undone elsewhere, always this same one.
  *
- * A plan is carried out as steps, one API call each (facts/pve.md 4), in order: at most one step for
- * everything but disks, always the first (steps[0]), left out where it would be empty; then one step
- * per disk. plan_step_is_disk() tells which kind it is. A crash may fall between any two: each state
- * in between is bootable, names every volume once, and planning again from there ends where this
- * plan would have ended.
+ * A plan is carried out as steps, one API call each (facts/pve.md 4), in order: at most one step
+ * for everything but disks, always the first (steps[0]), left out where it would be empty; then one
+ * step per disk. plan_step_is_disk() tells which kind it is. A crash may fall between any two: each
+ * state in between is bootable, names every volume once, and planning again from there ends where
+ * this plan would have ended.
  */
 #ifndef CORE_PLAN_H
 #define CORE_PLAN_H
@@ -28,8 +28,8 @@ enum plan_match { PLAN_EXACT, PLAN_SUBSTITUTE };
 
 /*
  * What changes in the end, whatever the number of calls: each option at most once, so that `old` is
- * what is there now and `new` what will be there. A moved disk is two changes, one behind the other:
- * the slot that goes (new NULL), the slot that comes (old NULL). `boot` follows at the end.
+ * what is there now and `new` what will be there. A moved disk is two changes, one behind the
+ * other: the slot that goes (new NULL), the slot that comes (old NULL). `boot` follows at the end.
  */
 struct plan_change {
     char *option; /* "smbios1", "net0", "scsi0", "boot", ... */
@@ -81,9 +81,9 @@ struct plan_input {
 
 /*
  * 0 with a plan, also where it refuses; -ENOMEM; -EINVAL: `conf` still has a [PENDING] section (a
- * bug of the caller). What keeps PVE from taking changes (lock:, template:, lines or values it would
- * drop, a volume attached twice) is a refusal where something would change, and a note where nothing
- * does: a VM that is in sync is never reported as refused.
+ * bug of the caller). What keeps PVE from taking changes (lock:, template:, lines or values it
+ * would drop, a volume attached twice) is a refusal where something would change, and a note where
+ * nothing does: a VM that is in sync is never reported as refused.
  */
 int plan_make(const struct plan_input *input, struct plan **ret_plan, struct err *err);
 void plan_free(struct plan *plan);

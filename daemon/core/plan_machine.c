@@ -60,8 +60,8 @@ static char *explain(const struct plan_builder *b, const struct machine *m,
     CLEANUP(buf_fini) struct buf why = BUF_INIT(0);
 
     buf_addf(&why, "q35 of at least %d.%d is wanted", least.major, least.minor);
-    if (!b->ovmf) {
-        buf_adds(&why, ": under SeaBIOS Windows finds no SMBIOS data in an older one");
+    if (!b->ovmf && b->in->fp->machine_major < least.major) {
+        buf_adds(&why, ": with 8.1 and 8.2 Windows under SeaBIOS finds no SMBIOS data");
     }
     if (m->kind == MACHINE_PC) {
         buf_adds(&why, "; from pc to q35 every PCI device gets a new place, which a guest detects "
@@ -95,9 +95,9 @@ static int edit_machine(struct plan_builder *b, struct machine *m, struct machin
         return -ENOMEM;
     }
     remember(b, m);
-    return plan_edit_first(b->plan, &(struct plan_edit){"machine",
-                                                        pveconf_get(b->in->conf, "machine"), value,
-                                                        why, PLAN_EXACT});
+    return plan_edit_first(b->plan,
+                           &(struct plan_edit){"machine", pveconf_get(b->in->conf, "machine"),
+                                               value, why, PLAN_EXACT});
 }
 
 static int match_machine(struct plan_builder *b, struct machine *m)
@@ -133,7 +133,7 @@ int plan_machine(struct plan_builder *b)
         return rc;
     }
     if (rc < 0) {
-        return plan_unreadable(b, b->in->fp->has_machine, "machine", err.text);
+        return plan_unreadable(b, b->in->fp->has_machine, err.text);
     }
     remember(b, &m);
     return b->in->fp->has_machine ? match_machine(b, &m) : 0;

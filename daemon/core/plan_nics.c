@@ -63,7 +63,8 @@ static int read_nics(struct plan_builder *b, struct nics *nics)
             return rc;
         } else {
             unreadable = 1;
-            rc = plan_unreadable(b, needed, nic->key, err.text);
+            (void)err_prefix(&err, rc, "%s", nic->key); /* the code is not passed on */
+            rc = plan_unreadable(b, needed, err.text);
             if (rc < 0) {
                 return rc;
             }
@@ -124,7 +125,8 @@ static int match_nics(struct plan_builder *b, struct nics *nics)
     size_t by_mac;
 
     if (fp->n_nics > FINGERPRINT_NICS_MAX) {
-        return notes_add(&b->plan->notes, "NICs stay: the fingerprint names more than PVE can have");
+        return notes_add(&b->plan->notes,
+                         "NICs stay: the fingerprint names more than PVE can have");
     }
     by_mac = match_by_mac(fp, nics, found);
     if (fp->n_nics == nics->n) {
@@ -132,11 +134,10 @@ static int match_nics(struct plan_builder *b, struct nics *nics)
         return 0;
     }
     return notes_add(&b->plan->notes,
-                     "the fingerprint has %zu NICs, this VM has %zu: %s, as nothing tells which is "
+                     "%s: the fingerprint names %zu, this VM has %zu, and nothing tells which is "
                      "which; add or remove NICs, or give them the MACs of the fingerprint",
-                     fp->n_nics, nics->n,
-                     by_mac > 0 ? "only those with a MAC of the fingerprint are matched"
-                                : "NICs stay");
+                     by_mac > 0 ? "NICs without a MAC of the fingerprint stay" : "NICs stay",
+                     fp->n_nics, nics->n);
 }
 
 /* May this MAC be set? 0 yes, 1 no (told), -ENOMEM. */
@@ -198,9 +199,24 @@ static int change_model(struct plan_builder *b, struct nic *nic, struct buf *why
     bool exact = true;
     const char *model = netdev_model_for(wanted, &exact);
 
-    *match = exact ? PLAN_EXACT : PLAN_SUBSTITUTE;
+    *match = exact || model == NULL ? PLAN_EXACT : PLAN_SUBSTITUTE;
+    if (model != NULL && !exact) {
+        int rc = notes_add(&b->plan->notes,
+                           "%s: PVE has no %s, %s stands in for it: the guest needs its driver",
+                           nic->key, fingerprint_nic_name(wanted), model);
+
+        if (rc < 0) {
+            return rc;
+        }
+    }
     if (model == NULL || str_equal(model, nic->now.model)) {
         return 0;
+    }
+    if (plan_args_name(b, nic->key)) {
+        return notes_add(&b->plan->notes,
+                         "%s: its model stays: `args` speaks of this device, and QEMU might not "
+                         "start with another; only root@pam may change `args`",
+                         nic->key);
     }
     if (str_replace(&nic->now.model, model) < 0) {
         return -ENOMEM;
@@ -228,7 +244,7 @@ static int change_mac(struct plan_builder *b, const struct nics *nics, struct ni
         return rc < 0 ? rc : 0;
     }
     copy_mac_upper(nic->now.mac, mac);
-    buf_addf(why, "%sits MAC there was %s", why->len > 0 ? "; " : "", mac);
+    buf_addf(why, "%sits MAC on VMware was %s", why->len > 0 ? "; " : "", mac);
     return 1;
 }
 
@@ -254,9 +270,9 @@ static int plan_nic(struct plan_builder *b, const struct nics *nics, struct nic 
     if (value == NULL || why.error != 0) {
         return -ENOMEM;
     }
-    return plan_edit_first(b->plan, &(struct plan_edit){nic->key,
-                                                        pveconf_get(b->in->conf, nic->key), value,
-                                                        why.data, match});
+    return plan_edit_first(
+        b->plan,
+        &(struct plan_edit){nic->key, pveconf_get(b->in->conf, nic->key), value, why.data, match});
 }
 
 int plan_nics(struct plan_builder *b)

@@ -66,8 +66,7 @@ static int drop_unkeepable(struct smbios1 *s, struct notes *notes)
         alone.fields[field] = s->fields[field];
         rc = try_format(&alone, &err);
         if (rc > 0) {
-            rc = notes_add(notes, "smbios1: the present %s goes, PVE does not keep it: %s",
-                           smbios1_field_name(field), err.text);
+            rc = notes_add(notes, "%s: the present one goes", err.text);
             free(s->fields[field]);
             s->fields[field] = NULL;
         }
@@ -99,8 +98,8 @@ static int take_field(struct plan_builder *b, struct smbios1 *s, enum smbios1_fi
     if (rc < 0) {
         return rc;
     }
-    return notes_add(&b->plan->notes, "smbios1: %s stays as it is: %s", smbios1_field_name(field),
-                     err.text);
+    return notes_add(&b->plan->notes, "%s; its %s stays as it is", err.text,
+                     smbios1_field_name(field));
 }
 
 static int take_fields(struct plan_builder *b, struct smbios1 *s, struct buf *ret_names)
@@ -110,8 +109,8 @@ static int take_fields(struct plan_builder *b, struct smbios1 *s, struct buf *re
         const char *value = fingerprint_field(&b->in->fp->smbios, field);
         int rc;
 
-        if (value == NULL || (s->fields[field] != NULL &&
-                              smbios1_field_equal(field, s->fields[field], value))) {
+        if (value == NULL ||
+            (s->fields[field] != NULL && smbios1_field_equal(field, s->fields[field], value))) {
             continue;
         }
         rc = take_field(b, s, field, value);
@@ -169,7 +168,7 @@ int plan_smbios(struct plan_builder *b)
         return rc;
     }
     if (rc < 0) {
-        return plan_unreadable(b, b->in->fp->has_smbios, "smbios1", err.text);
+        return plan_unreadable(b, b->in->fp->has_smbios, err.text);
     }
     return b->in->fp->has_smbios ? edit_smbios(b, &s, old) : 0;
 }
