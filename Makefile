@@ -82,7 +82,8 @@ $(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC))
 # The server is part of the daemon, not of the library; the library again, since its objects need it.
 SERVER_OBJ := $(call objs,daemon/server.c daemon/conn.c daemon/service.c)
 EXTRA_test_server = $(BUILD)/libpvehwid.a $(SYSTEMD)
-$(BUILD)/tests/test_server: $(SERVER_OBJ)
+EXTRA_test_alloc_server = $(EXTRA_test_server)
+$(BUILD)/tests/test_server $(BUILD)/tests/test_alloc_server: $(SERVER_OBJ)
 $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
