@@ -173,17 +173,35 @@ static bool is_taken(const struct plan_disk_set *set, struct drive_slot slot)
     return false;
 }
 
-static bool choose_slot(struct plan_disk_set *set, struct plan_disk *disk)
+static bool find_free(const struct plan_disk_set *set, enum drive_bus bus, int from,
+                      struct drive_slot *ret_slot)
 {
-    struct drive_slot slot = {.bus = disk->bus};
+    for (int index = from; index < drive_bus_slots(bus); index++) {
+        struct drive_slot slot = {.bus = bus, .index = index};
 
-    for (; slot.index < drive_bus_slots(slot.bus); slot.index++) {
         if (!is_taken(set, slot)) {
-            disk->to = slot;
+            *ret_slot = slot;
             return true;
         }
     }
     return false;
+}
+
+/* The lowest free slot behind those of the disks that come before it: the order of the disks is
+ * kept within a bus, also when a plan is made again after a crash has left lower slots free. */
+static bool choose_slot(struct plan_disk_set *set, struct plan_disk *disk)
+{
+    int from = 0;
+
+    for (size_t i = 0; i < set->n; i++) {
+        const struct plan_disk *before = &set->items[i];
+
+        if (before->place.want != PLAN_NO_DISK && before->place.want < disk->place.want &&
+            before->to.bus == disk->bus && before->to.index >= from) {
+            from = before->to.index + 1;
+        }
+    }
+    return find_free(set, disk->bus, from, &disk->to) || find_free(set, disk->bus, 0, &disk->to);
 }
 
 static struct plan_disk *find_wanted(struct plan_disk_set *set, size_t want)
