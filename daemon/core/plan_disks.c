@@ -173,17 +173,35 @@ static bool is_taken(const struct plan_disk_set *set, struct drive_slot slot)
     return false;
 }
 
-static bool choose_slot(struct plan_disk_set *set, struct plan_disk *disk)
+static bool find_free(const struct plan_disk_set *set, enum drive_bus bus, int from,
+                      struct drive_slot *ret_slot)
 {
-    struct drive_slot slot = {.bus = disk->bus};
+    for (int index = from; index < drive_bus_slots(bus); index++) {
+        struct drive_slot slot = {.bus = bus, .index = index};
 
-    for (; slot.index < drive_bus_slots(slot.bus); slot.index++) {
         if (!is_taken(set, slot)) {
-            disk->to = slot;
+            *ret_slot = slot;
             return true;
         }
     }
     return false;
+}
+
+/* The lowest free slot behind those of the disks that come before it: the order of the disks is
+ * kept within a bus, also when a plan is made again after a crash has left lower slots free. */
+static bool choose_slot(struct plan_disk_set *set, struct plan_disk *disk)
+{
+    int from = 0;
+
+    for (size_t i = 0; i < set->n; i++) {
+        const struct plan_disk *before = &set->items[i];
+
+        if (before->place.want != PLAN_NO_DISK && before->place.want < disk->place.want &&
+            before->to.bus == disk->bus && before->to.index >= from) {
+            from = before->to.index + 1;
+        }
+    }
+    return find_free(set, disk->bus, from, &disk->to) || find_free(set, disk->bus, 0, &disk->to);
 }
 
 static struct plan_disk *find_wanted(struct plan_disk_set *set, size_t want)
@@ -309,15 +327,23 @@ static bool is_true(const struct pveconf *conf, const char *key)
     return value != NULL && propstr_bool(value, &truth) && truth;
 }
 
-static int check_protection(struct plan_disk_set *set)
+/* What forbids a move, once it is known that there is one. */
+static int check_moves(struct plan_disk_set *set)
 {
-    if (!is_true(set->b->in->conf, "protection")) {
-        return 0;
-    }
     for (size_t i = 0; i < set->n; i++) {
-        if (plan_disk_moves(&set->items[i])) {
+        char slot[DRIVE_SLOT_SIZE];
+
+        if (!plan_disk_moves(&set->items[i])) {
+            continue;
+        }
+        drive_slot_format(set->items[i].place.slot, slot);
+        if (is_true(set->b->in->conf, "protection")) {
             return all_stay(set, "`protection: 1` keeps PVE from taking a disk off its slot; "
                                  "switch it off for the move");
+        }
+        if (plan_args_name(set->b, slot)) {
+            return all_stay(set, "`args` speaks of one that would move, and QEMU would not start; "
+                                 "only root@pam may change `args`");
         }
     }
     return 0;
@@ -394,7 +420,7 @@ static int decide(struct plan_disk_set *set)
     set_targets(set);
     rc = choose_slots(set);
     if (rc == 0) {
-        rc = check_protection(set);
+        rc = check_moves(set);
     }
     if (rc == 0) {
         rc = choose_scsihw(set);
