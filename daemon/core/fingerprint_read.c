@@ -303,6 +303,7 @@ static int load(const char *text, size_t len, json_t **ret_root, struct err *err
                        "written",
                        error.line);
     }
+    str_tame(error.text); /* it quotes what it stumbled over */
     return err_set(err, -EINVAL, "line %d, column %d: no JSON: %s", error.line, error.column,
                    error.text);
 }

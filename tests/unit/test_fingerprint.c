@@ -461,6 +461,9 @@ static void sentences_never_carry_control_characters(void **state)
     (void)state;
     assert_int_equal(parse("{\"format\":1,\"a\\u001b[2J\\nb\":1}", &fp, &err), -EINVAL);
     assert_null(strpbrk(err.text, "\x1b\n"));
+    assert_int_equal(parse("{\"format\":1,\"source\":{\"name\":\"a\\u00\n7\"}}", &fp, &err),
+                     -EINVAL);
+    assert_null(strpbrk(err.text, "\x1b\n"));
 }
 
 static void serial_in_another_form_says_nothing_about_the_uuid(void **state)
