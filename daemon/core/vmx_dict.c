@@ -228,7 +228,7 @@ int vmx_dict_parse(const char *text, size_t len, struct vmx_dict *ret_dict, stru
     if (rc < 0) {
         return rc;
     }
-    rc = read_lines(&dict, text, len, &lines);
+    rc = read_lines(&dict, len > 0 ? text : "", len, &lines); /* an empty buffer may be NULL */
     if (rc == 0 && lines.good == 0) {
         return err_set(err, -EINVAL,
                        "this is no .vmx file: no line of it has the form name = \"value\"");

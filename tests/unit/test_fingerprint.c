@@ -375,6 +375,7 @@ static void every_beginning_of_a_text_is_still_being_written(void **state)
             fail_msg("the first %zu bytes gave %d \"%s\"", i, rc, err.text);
         }
     }
+    assert_int_equal(fingerprint_parse(NULL, 0, &(struct fingerprint *){NULL}, NULL), -EAGAIN);
     assert_int_equal(fingerprint_parse(" \n\t", 3, &(struct fingerprint *){NULL}, NULL), -EAGAIN);
 }
 

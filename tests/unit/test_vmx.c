@@ -123,7 +123,7 @@ static int capture(const char *text, size_t len, struct notes *notes, struct fin
     return vmx_capture(text, len, NULL, ret, notes, err);
 }
 
-static void too_many_bytes_are_refused_unread(void **state)
+static void nothing_and_too_much_are_refused(void **state)
 {
     CLEANUP_FREE char *text = malloc(VMX_MAX + 1);
     struct fingerprint *fp = NULL;
@@ -131,6 +131,7 @@ static void too_many_bytes_are_refused_unread(void **state)
 
     (void)state;
     assert_non_null(text);
+    assert_int_equal(capture(NULL, 0, NULL, &fp, &err), -EINVAL);
     memset(text, '\n', VMX_MAX + 1);
     assert_int_equal(capture(text, VMX_MAX + 1, NULL, &fp, &err), -EFBIG);
     assert_non_null(strstr(err.text, "1048576"));
@@ -212,7 +213,7 @@ int main(void)
         cmocka_unit_test(lines_follow_vmwares_grammar),
         cmocka_unit_test(encodings_become_utf_8),
         cmocka_unit_test(only_names_of_the_table_reach_iconv),
-        cmocka_unit_test(too_many_bytes_are_refused_unread),
+        cmocka_unit_test(nothing_and_too_much_are_refused),
         cmocka_unit_test(more_devices_than_fit_are_left_out_and_told),
         cmocka_unit_test(captured_is_carried_over_and_notes_may_be_unwanted),
         cmocka_unit_test(notes_are_one_line_each_whatever_the_file_holds),
