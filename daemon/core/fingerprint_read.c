@@ -294,8 +294,8 @@ static int load(const char *text, size_t len, json_t **ret_root, struct err *err
     if (*ret_root != NULL) {
         return 0;
     }
-    if (json_error_code(&error) == json_error_out_of_memory) {
-        return err_oom(err);
+    if (json_error_code(&error) == json_error_out_of_memory || error.text[0] == '\0') {
+        return err_oom(err); /* out of memory, jansson mostly says nothing at all */
     }
     if (is_cut_off(&error, text, len)) {
         return err_set(err, -EAGAIN,
@@ -303,6 +303,7 @@ static int load(const char *text, size_t len, json_t **ret_root, struct err *err
                        "written",
                        error.line);
     }
+    str_tame(error.text); /* it quotes what it stumbled over */
     return err_set(err, -EINVAL, "line %d, column %d: no JSON: %s", error.line, error.column,
                    error.text);
 }
@@ -312,7 +313,7 @@ int fingerprint_parse(const char *text, size_t len, struct fingerprint **ret_fp,
     CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
     json_auto_t *value = NULL;
     struct jsonread root = {0};
-    int rc = load(text, len, &value, err);
+    int rc = load(len > 0 ? text : "", len, &value, err); /* an empty buffer may be NULL */
 
     if (rc < 0) {
         return rc;
