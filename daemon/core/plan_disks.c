@@ -155,55 +155,6 @@ static int match_disks(struct plan_disk_set *set)
 
 /* --- where each goes -------------------------------------------------------------------------- */
 
-static bool is_taken(const struct plan_disk_set *set, struct drive_slot slot)
-{
-    char name[DRIVE_SLOT_SIZE];
-
-    drive_slot_format(slot, name);
-    /* Whatever is there, a cdrom too. Nor is a slot used again that a disk of this plan leaves: one
-     * name for one disk all the way, in the journal and for whoever undoes half of it. */
-    if (pveconf_get(set->b->in->conf, name) != NULL) {
-        return true;
-    }
-    for (size_t i = 0; i < set->n; i++) {
-        if (drive_slot_equal(set->items[i].to, slot)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool find_free(const struct plan_disk_set *set, enum drive_bus bus, int from,
-                      struct drive_slot *ret_slot)
-{
-    for (int index = from; index < drive_bus_slots(bus); index++) {
-        struct drive_slot slot = {.bus = bus, .index = index};
-
-        if (!is_taken(set, slot)) {
-            *ret_slot = slot;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The lowest free slot behind those of the disks that come before it: the order of the disks is
- * kept within a bus, also when a plan is made again after a crash has left lower slots free. */
-static bool choose_slot(struct plan_disk_set *set, struct plan_disk *disk)
-{
-    int from = 0;
-
-    for (size_t i = 0; i < set->n; i++) {
-        const struct plan_disk *before = &set->items[i];
-
-        if (before->place.want != PLAN_NO_DISK && before->place.want < disk->place.want &&
-            before->to.bus == disk->bus && before->to.index >= from) {
-            from = before->to.index + 1;
-        }
-    }
-    return find_free(set, disk->bus, from, &disk->to) || find_free(set, disk->bus, 0, &disk->to);
-}
-
 static struct plan_disk *find_wanted(struct plan_disk_set *set, size_t want)
 {
     for (size_t i = 0; i < set->n; i++) {
@@ -234,6 +185,9 @@ static int note_fixed(struct plan_disk_set *set, const struct plan_disk *disk)
 /* In the fingerprint's order, so that the first disk gets the lowest slot. */
 static int choose_slots(struct plan_disk_set *set)
 {
+    struct plan_slots slots;
+
+    plan_slots_read(set, &slots);
     for (size_t want = 0; want < set->b->in->fp->n_disks; want++) {
         struct plan_disk *disk = find_wanted(set, want);
         int rc = 0;
@@ -243,7 +197,7 @@ static int choose_slots(struct plan_disk_set *set)
         }
         if (disk->fixed != NULL) {
             rc = note_fixed(set, disk);
-        } else if (!choose_slot(set, disk)) {
+        } else if (!plan_slots_choose(&slots, set, disk, &disk->to)) {
             rc = note_no_slot(set, disk->bus);
         }
         if (rc != 0) {
