@@ -29,19 +29,20 @@ struct api_request {
 
 enum api_result {
     API_OK,          /* HTTP 2xx; `data` is the answer's data */
-    API_REFUSED,     /* HTTP 4xx or 5xx with PVE's words in `message` */
-    API_UNREACHABLE, /* certainly not carried out: no connection, TLS refused, ... */
-    API_LOST,        /* sent, no (whole, readable) answer: perhaps carried out */
+    API_REFUSED,     /* HTTP 3xx to 5xx with PVE's words in `message` */
+    API_UNREACHABLE, /* certainly not carried out: no connection, TLS refused, 595, ... */
+    API_LOST,        /* sent, no (whole, readable) answer: perhaps carried out; 502 504 596-599 */
 };
 
 struct api_reply {
     enum api_result result;
     int status;    /* HTTP status; 0: none */
-    char *message; /* PVE's or our own sentence, without final newline; NULL with API_OK */
+    char *message; /* PVE's or our own sentence: one line, valid UTF-8; NULL with API_OK */
     json_t *data;  /* own reference; NULL: none */
 };
 
-struct api_request *api_request_new(enum api_method method, const char *path); /* NULL: no memory */
+/* `changing` is set for all but API_GET. NULL: no memory. */
+struct api_request *api_request_new(enum api_method method, const char *path);
 void api_request_free(struct api_request *request);
 DEFINE_CLEANUP(struct api_request, api_request_free)
 int api_request_add(struct api_request *request, const char *key, const char *value);

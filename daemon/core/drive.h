@@ -43,7 +43,9 @@ bool drive_slot_parse(const char *key, struct drive_slot *ret_slot);
 void drive_slot_format(struct drive_slot slot, char text[DRIVE_SLOT_SIZE]);
 bool drive_slot_equal(struct drive_slot a, struct drive_slot b);
 
-/* `file=` and the keyless form are the same. -EINVAL where there is no volume. */
+/* `file=`, `volume=` and the keyless form are the same. -EINVAL where PVE would drop the line: no
+ * volume, an option of other buses only, a wwn or serial it does not read. Options that no bus of
+ * ours has are kept. */
 int drive_parse(struct drive_slot slot, const char *value, struct drive *ret, struct err *err);
 void drive_fini(struct drive *drive);
 int drive_copy(const struct drive *from, struct drive *ret_to);
@@ -63,7 +65,7 @@ int drive_list_read(const struct pveconf *conf, struct drive_list *ret_list, str
 void drive_list_fini(struct drive_list *list);
 
 /* `boot:` in its forms: "order=a;b;c", legacy letters ("cdn", "order" absent) with bootdisk, or
- * absent. */
+ * absent. One blank (PVE's own spelling when the last device went) is an explicit order of none. */
 struct boot_order {
     bool explicit_order; /* an `order=` was there, possibly empty */
     char **devices;      /* of order=, in order */
@@ -76,7 +78,8 @@ int boot_order_parse(const struct pveconf *conf, struct boot_order *ret, struct 
 void boot_order_fini(struct boot_order *boot);
 /* "order=a;b"; only for explicit_order. NULL: no memory. */
 char *boot_order_format(const struct boot_order *boot);
-/* Puts `to` where `from` stood; true where it was there. 0, 1 replaced, -ENOMEM. */
+/* Puts `to` where `from` stood among the devices; bootdisk is an option of its own. 0: it was not
+ * there, 1: replaced, -ENOMEM. */
 int boot_order_replace(struct boot_order *boot, const char *from, const char *to);
 
 #endif

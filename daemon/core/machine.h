@@ -44,8 +44,9 @@ bool machine_version_parse(const char *text, struct machine_version *ret);
 /* The least version that both the fingerprint and the firmware allow: SeaBIOS 9.0. */
 struct machine_version machine_least(struct machine_version fingerprint_min, bool ovmf);
 /* What an unpinned type really is: for a Windows ostype the QEMU of its creation (`meta:
- * creation-qemu=`), or 5.1 where that is absent; for others the newest of the list (0.0 where the
- * list is unknown: then it counts as new enough). */
+ * creation-qemu=`), or 5.1 where that is absent or below 9.1, and never more than the newest of the
+ * list; for others the newest of the list (0.0 where the list is unknown: then it counts as new
+ * enough). */
 struct machine_version machine_effective(const struct machine *m, const char *ostype,
                                          const char *meta, const struct machine_list *list);
 int machine_list_add(struct machine_list *list, struct machine_version version);

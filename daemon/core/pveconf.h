@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Reader of PVE's /etc/pve/qemu-server/VMID.conf as PVE itself reads it (recordings 12, 12b): main
- * section, [PENDING], [special:NAME], snapshots, the description in leading and inner comments.
+ * section, [PENDING], [special:NAME], snapshots, the description in leading and inner comments
+ * (decoded bytes, not checked to be UTF-8; other sections have theirs as the key "description").
  * Unknown keys are kept; a key that comes twice counts with its last value, as with PVE. Lines PVE
  * would ignore now and delete with the next change are collected in `bad`: nobody may change such
  * a file through the API without losing them. We never write this format (law 4).
@@ -18,6 +19,7 @@ enum {
     PVECONF_MAX = 1024 * 1024, /* pmxcfs: the largest file */
     PVECONF_KEYS_MAX = 2048,   /* keys of one section */
     PVECONF_SECTIONS_MAX = 1024,
+    PVECONF_BAD_MAX = 100, /* that many bad lines are told; nobody reads more */
 };
 
 enum pveconf_kind { PVECONF_MAIN, PVECONF_PENDING, PVECONF_SPECIAL, PVECONF_SNAPSHOT };
