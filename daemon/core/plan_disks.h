@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The disks of a plan: private to plan_disks.c (what becomes of each), plan_match.c (which is
+ * which), plan_disk_value.c (the new value of one) and plan_steps.c (the calls and the boot order).
+ */
+#ifndef CORE_PLAN_DISKS_H
+#define CORE_PLAN_DISKS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/drive.h"
+#include "core/plan_builder.h"
+
+enum {
+    PLAN_DISKS_MAX = 57,      /* all slots of all buses: 4 + 6 + 31 + 16 */
+    PLAN_NO_DISK = -1,        /* not in the fingerprint */
+    PLAN_RANK_NONE = INT_MAX, /* not in the boot order */
+};
+
+/* What tells a disk from another one. */
+struct plan_place {
+    const char *volume;
+    const char *serial; /* decoded; NULL */
+    struct drive_slot slot;
+    int rank; /* in the boot order, where names follow the disk: it stays when the disk moves */
+    int want; /* index into the fingerprint's disks, or PLAN_NO_DISK */
+};
+
+struct plan_disk {
+    const struct drive *drive; /* borrowed */
+    struct plan_place place;   /* as it is now */
+    char *serial;              /* behind place.serial */
+    const char *fixed;         /* why it must stay as it is; NULL */
+    enum drive_bus bus;        /* where the fingerprint wants it */
+    bool exact;                /* that bus is what VMware had */
+    struct drive_slot to;
+    char *value; /* as it will be; NULL: nothing changes */
+    const char *serial_after;
+    char *why;
+};
+
+struct plan_disk_set {
+    struct plan_builder *b;
+    struct drive_list list;
+    struct boot_order boot;
+    bool boot_unnamed; /* nothing names the boot disk: rank 0 is our guess, to be written down */
+    struct plan_disk items[PLAN_DISKS_MAX];
+    size_t n;
+    bool scsihw_changes; /* to pvscsi */
+};
+
+/* plan_match.c */
+enum plan_matched {
+    PLAN_MATCHED,
+    PLAN_MATCH_NUMBERS,     /* the numbers of disks differ */
+    PLAN_MATCH_VOLUME_AWAY, /* a named volume is no disk of this VM, or is named twice */
+};
+
+/* The bus for a controller; *ret_exact false where it only stands in. */
+enum drive_bus plan_disk_bus(enum fingerprint_controller controller, bool *ret_exact);
+/* Sets `want` of each; the order of `places` changes. */
+enum plan_matched plan_match_disks(const struct fingerprint *fp, struct plan_place *places,
+                                   size_t n);
+/* Would a new plan, made after any of the steps, tell the disks apart as this one does? */
+bool plan_match_is_stable(const struct plan_disk_set *set);
+
+/* plan_disk_value.c: fills value, serial_after and why of a disk that may change. 0 or -ENOMEM. */
+int plan_disk_value(struct plan_disk_set *set, struct plan_disk *disk);
+bool plan_disk_moves(const struct plan_disk *disk);
+const char *plan_scsihw(const struct plan_disk_set *set);
+
+/* plan_steps.c: boot order to ranks, and all changes to steps. 0 or -ENOMEM. */
+void plan_rank_disks(struct plan_disk_set *set);
+int plan_disk_steps(struct plan_disk_set *set);
+
+#endif
