@@ -269,12 +269,17 @@ static bool is_cut_off(const json_error_t *error, const char *text, size_t len)
     enum { LONGEST_UTF8 = 4 };
     enum json_error_code code = json_error_code(error);
     bool at_end = error->position >= 0 && (size_t)error->position + LONGEST_UTF8 > len;
+    const char *first = text, *end = text + len;
 
-    for (; len > 0 && ascii_is_space(text[len - 1]); len--) {
+    for (; first < end && ascii_is_space(*first); first++) {
     }
-    return code == json_error_premature_end_of_input ||
-           ((code == json_error_invalid_syntax || code == json_error_invalid_utf8) && at_end &&
-            len > 0 && text[len - 1] != '}');
+    for (; end > first && ascii_is_space(end[-1]); end--) {
+    }
+    if (first == end || code == json_error_premature_end_of_input) {
+        return true;
+    }
+    return at_end && *first == '{' && end[-1] != '}' &&
+           (code == json_error_invalid_syntax || code == json_error_invalid_utf8);
 }
 
 static int load(const char *text, size_t len, json_t **ret_root, struct err *err)

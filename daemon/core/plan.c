@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -140,6 +141,19 @@ int plan_unreadable(struct plan_builder *b, bool needed, const char *why)
                      why);
 }
 
+bool plan_args_name(const struct plan_builder *b, const char *device)
+{
+    const char *args = pveconf_get(b->in->conf, "args");
+    size_t len = strlen(device);
+
+    for (const char *at = args; at != NULL && (at = strstr(at, device)) != NULL; at++) {
+        if ((at == args || !ascii_is_alnum(at[-1])) && !ascii_is_alnum(at[len])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- what keeps PVE from taking a change ------------------------------------------------------ */
 
 static int find_bad_lines(struct plan_builder *b)
@@ -149,8 +163,8 @@ static int find_bad_lines(struct plan_builder *b)
     for (size_t i = 0; i < conf->n_bad; i++) {
         const struct pveconf_bad *bad = &conf->bad[i];
         int rc = notes_add(&b->obstacles,
-                           "line %u (\"%s\"): %s: PVE ignores this line and deletes it with the "
-                           "next change; correct or remove it",
+                           "line %u (\"%s\"): %s; PVE ignores this line and deletes it with the "
+                           "next change",
                            bad->line, bad->text, bad->why);
 
         if (rc < 0) {

@@ -41,6 +41,10 @@ int plan_step_set(struct plan_step *step, const char *option, const char *value)
  * where the fingerprint needs it, else an obstacle. */
 int plan_unreadable(struct plan_builder *b, bool needed, const char *why);
 
+/* Does `args` speak of this device, as in `-set device.scsi0.ver=2.0`? QEMU would not start if the
+ * device were gone or of another kind, and only root@pam may change `args`. */
+bool plan_args_name(const struct plan_builder *b, const char *device);
+
 int plan_smbios(struct plan_builder *b);
 int plan_machine(struct plan_builder *b);
 int plan_nics(struct plan_builder *b);

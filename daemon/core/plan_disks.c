@@ -309,15 +309,23 @@ static bool is_true(const struct pveconf *conf, const char *key)
     return value != NULL && propstr_bool(value, &truth) && truth;
 }
 
-static int check_protection(struct plan_disk_set *set)
+/* What forbids a move, once it is known that there is one. */
+static int check_moves(struct plan_disk_set *set)
 {
-    if (!is_true(set->b->in->conf, "protection")) {
-        return 0;
-    }
     for (size_t i = 0; i < set->n; i++) {
-        if (plan_disk_moves(&set->items[i])) {
+        char slot[DRIVE_SLOT_SIZE];
+
+        if (!plan_disk_moves(&set->items[i])) {
+            continue;
+        }
+        drive_slot_format(set->items[i].place.slot, slot);
+        if (is_true(set->b->in->conf, "protection")) {
             return all_stay(set, "`protection: 1` keeps PVE from taking a disk off its slot; "
                                  "switch it off for the move");
+        }
+        if (plan_args_name(set->b, slot)) {
+            return all_stay(set, "`args` speaks of one that would move, and QEMU would not start; "
+                                 "only root@pam may change `args`");
         }
     }
     return 0;
@@ -394,7 +402,7 @@ static int decide(struct plan_disk_set *set)
     set_targets(set);
     rc = choose_slots(set);
     if (rc == 0) {
-        rc = check_protection(set);
+        rc = check_moves(set);
     }
     if (rc == 0) {
         rc = choose_scsihw(set);
