@@ -32,6 +32,7 @@ FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 HELP_SRC   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 BENCH_SRC  := $(wildcard tests/bench/*.c)
 
+comma := ,
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call objs,$(BASE_SRC) $(CORE_SRC) $(IO_SRC))
 UNITS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
@@ -70,12 +71,14 @@ HOOK_STATIC ?= $(if $(SAN),,1)
 $(BUILD)/pve-hwid-hook: $(call objs,$(HOOK_SRC)) $(BUILD)/libpvehwid.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ \
 	    $(if $(HOOK_STATIC),-Wl$(comma)-Bstatic $(JANSSON) $(UUID) -Wl$(comma)-Bdynamic,$(JANSSON) $(UUID))
-comma := ,
 
 # --- tests ------------------------------------------------------------------------------------
+# test_alloc_*: our own allocations go through tests/unit/alloc_fail.c, which makes them fail.
+ALLOC_WRAP := $(foreach f,malloc calloc realloc reallocarray strdup vasprintf iconv_open,-Wl$(comma)--wrap=$(f))
 $(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC)) $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(EXTRA_$(notdir $@)) $(CMOCKA) $(JANSSON) $(UUID)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(EXTRA_$(notdir $@)) \
+	    $(if $(filter test_alloc_%,$(notdir $@)),$(ALLOC_WRAP)) $(CMOCKA) $(JANSSON) $(UUID)
 $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)

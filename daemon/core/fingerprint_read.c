@@ -294,8 +294,8 @@ static int load(const char *text, size_t len, json_t **ret_root, struct err *err
     if (*ret_root != NULL) {
         return 0;
     }
-    if (json_error_code(&error) == json_error_out_of_memory) {
-        return err_oom(err);
+    if (json_error_code(&error) == json_error_out_of_memory || error.text[0] == '\0') {
+        return err_oom(err); /* out of memory, jansson mostly says nothing at all */
     }
     if (is_cut_off(&error, text, len)) {
         return err_set(err, -EAGAIN,
