@@ -73,23 +73,31 @@ static int read_all(int fd, struct buf *text)
     }
 }
 
-int file_read(int dir_fd, const char *path, enum file_flags flags, struct buf *text,
-              struct err *err)
+int file_open(int dir_fd, const char *path, enum file_flags flags, int *ret_fd, struct err *err)
 {
-    CLEANUP_FD int fd = -1;
+    return open_regular(dir_fd, path, O_RDONLY | (flags == FILE_NOFOLLOW ? O_NOFOLLOW : 0), 0,
+                        ret_fd, err);
+}
+
+int file_read_fd(int fd, const char *path, struct buf *text, struct err *err)
+{
     int rc;
 
-    rc = open_regular(dir_fd, path, O_RDONLY | (flags == FILE_NOFOLLOW ? O_NOFOLLOW : 0), 0, &fd,
-                      err);
-    if (rc < 0) {
-        return rc;
-    }
     buf_add(text, "", 0); /* an empty file is an empty text, not NULL */
     rc = read_all(fd, text);
     if (rc == -EFBIG) {
         return err_set(err, rc, "%s is larger than the %zu bytes allowed", path, text->max);
     }
     return rc < 0 ? err_set(err, rc, "%s: %s", path, strerror(-rc)) : 0;
+}
+
+int file_read(int dir_fd, const char *path, enum file_flags flags, struct buf *text,
+              struct err *err)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = file_open(dir_fd, path, flags, &fd, err);
+
+    return rc < 0 ? rc : file_read_fd(fd, path, text, err);
 }
 
 bool file_exists(int dir_fd, const char *path)

@@ -43,6 +43,10 @@ static inline int fd_steal(int *fd)
 int file_read(int dir_fd, const char *path, enum file_flags flags, struct buf *text,
               struct err *err);
 
+/* The same in two steps, for those who ask fstat(2) about what they are going to read. */
+int file_open(int dir_fd, const char *path, enum file_flags flags, int *ret_fd, struct err *err);
+int file_read_fd(int fd, const char *path, struct buf *text, struct err *err);
+
 /* Is there something by that name that can be reached (links followed)? One system call. */
 bool file_exists(int dir_fd, const char *path);
 
