@@ -324,7 +324,7 @@ static void message_ids_are_all_different(void **state)
         MESSAGE_HELD,
         MESSAGE_CHANGE_APPLIED,
         MESSAGE_REWRITTEN,
-        MESSAGE_VERIFY_FAILED,
+        MESSAGE_CHANGE_FAILED,
         MESSAGE_REVERTED,
         MESSAGE_START_REQUESTED,
         MESSAGE_START_FAILED,
