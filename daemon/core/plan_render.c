@@ -30,12 +30,20 @@ static char *make_ascii(const char *text)
     return copy;
 }
 
+static bool is_ascii(const char *text)
+{
+    while (*text != '\0' && (unsigned char)*text < 0x80) {
+        text++;
+    }
+    return *text == '\0';
+}
+
 static json_t *json_text(const char *text)
 {
     CLEANUP_FREE char *ascii = NULL;
     json_t *value = text == NULL ? json_null() : json_string(text);
 
-    if (value != NULL) {
+    if (value != NULL || is_ascii(text)) { /* refused, though ASCII: no memory */
         return value;
     }
     ascii = make_ascii(text); /* not UTF-8 */
