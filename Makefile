@@ -73,7 +73,8 @@ $(BUILD)/pve-hwidd: $(call objs,$(DAEMON_SRC)) $(BUILD)/libpvehwid.a
 $(BUILD)/pve-hwid: $(call objs,$(CLI_SRC)) $(BUILD)/libpvehwid.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
 # The hook is started by every `qm start`: two libraries less to load and relocate are worth a static
-# link of them (measured by `make bench`).
+# link of them. Measured (bench_hook, whole process, /bin/true = 1.00): 1.3; with a static libc too,
+# 1.05 as static-pie and 1.00 without ASLR, which is not worth a libc that apt cannot update.
 HOOK_STATIC ?= $(if $(SAN),,1)
 $(BUILD)/pve-hwid-hook: $(call objs,$(HOOK_SRC)) $(BUILD)/libpvehwid.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ \

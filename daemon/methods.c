@@ -70,6 +70,10 @@ static void method_hook(struct server_call *call, void *userdata)
         server_call_bad(call, bad);
         return;
     }
+    if (hook.phase == WIRE_PRE_START && server_call_is_gone(call)) {
+        server_call_reply(call, json_object()); /* that hook has decided by itself */
+        return;
+    }
     (void)engine_hook(methods->engine, &hook, on_hook_done, call); /* it always answers */
 }
 
@@ -277,7 +281,7 @@ static void on_apply_gone(void *userdata)
     if (apply->watch != NULL) {
         engine_unwatch(apply->watch);
     }
-    server_call_reply(apply->call, NULL);
+    server_call_reply(apply->call, json_object()); /* nobody hears it */
     free(apply);
 }
 
