@@ -12,9 +12,10 @@
 #define MESSAGE_HELD              "82ccfd4c6d3649ffa69377d30cd0e62e" /* a start was stopped */
 #define MESSAGE_CHANGE_APPLIED    "988d92eb645346db81344be085ed053f" /* one option was changed */
 #define MESSAGE_REWRITTEN         "bf6fbba550e64c88ac51699c00c40edd" /* a whole plan was carried out */
-#define MESSAGE_VERIFY_FAILED     "51e2bbd56a094556858dba6b893e14a6" /* read back: not as planned */
+#define MESSAGE_CHANGE_FAILED     "51e2bbd56a094556858dba6b893e14a6" /* not changed as planned */
 #define MESSAGE_REVERTED          "638ab2bc20fb42fd9f36e3aea4597e0a" /* after an error */
 #define MESSAGE_START_REQUESTED   "937da7d06a0a455ba15745a2dd9e8039" /* our own start of a VM */
+#define MESSAGE_STARTED_AGAIN     "70c5e0c552c841bea5bdef567b9eab31" /* ... was made */
 #define MESSAGE_START_FAILED      "323fc9d61fb543f5bac5ad6c323ab221" /* that start failed */
 #define MESSAGE_REFUSED           "dd1428f3619547ae9331b10577cdcc67" /* by a `refuse` policy */
 #define MESSAGE_GO_DESPITE_ERROR  "6b97bd389651449189b3af2a4145ef93" /* started unchecked */

@@ -197,14 +197,17 @@ int pve_send(struct pve *pve, struct api_request *request, pve_done done, void *
     return 0;
 }
 
-void pve_cancel(struct pve_call *call)
+void *pve_cancel(struct pve_call *call)
 {
+    void *userdata = call->userdata;
+
     if (call->under_way) {
         call->done = NULL;
-        return;
+        return userdata;
     }
     queue_remove(&call->pve->queues[call->class], call);
     call_free(call);
+    return userdata;
 }
 
 void pve_get_counts(const struct pve *pve, struct pve_counts *ret)

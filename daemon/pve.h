@@ -32,8 +32,9 @@ DEFINE_CLEANUP(struct pve, pve_free)
  * is called. */
 int pve_send(struct pve *pve, struct api_request *request, pve_done done, void *userdata,
              struct pve_call **ret_call, struct err *err);
-/* Forgets a call: a queued one is dropped, one under way goes on but nobody is told. */
-void pve_cancel(struct pve_call *call);
+/* Forgets a call: a queued one is dropped, one under way goes on but nobody is told. Returns the
+ * call's userdata, which nobody else will see again. */
+void *pve_cancel(struct pve_call *call);
 
 struct pve_counts {
     size_t queued_changes, queued_reads, running;

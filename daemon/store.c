@@ -74,6 +74,17 @@ bool store_has(const struct store *store, uint32_t vmid)
            store_index_stamp(&store->dirs[STORE_DIR_CLUSTER].index, vmid) != 0;
 }
 
+enum store_origin store_origin(const struct store *store, uint32_t vmid)
+{
+    bool local = store_index_stamp(&store->dirs[STORE_DIR_LOCAL].index, vmid) != 0;
+    bool cluster = store_index_stamp(&store->dirs[STORE_DIR_CLUSTER].index, vmid) != 0;
+
+    if (local) {
+        return cluster ? STORE_BOTH : STORE_LOCAL;
+    }
+    return cluster ? STORE_CLUSTER : STORE_NONE;
+}
+
 int store_list(const struct store *store, uint32_t **ret_vmids, size_t *ret_n)
 {
     const struct store_index *a = &store->dirs[STORE_DIR_LOCAL].index;

@@ -36,6 +36,8 @@ int store_list(const struct store *store, uint32_t **ret_vmids, size_t *ret_n);
 
 enum store_origin { STORE_NONE, STORE_LOCAL, STORE_CLUSTER, STORE_BOTH /* local wins */ };
 
+enum store_origin store_origin(const struct store *store, uint32_t vmid);
+
 struct store_file {
     char *text;
     size_t len;

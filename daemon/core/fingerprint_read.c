@@ -303,6 +303,7 @@ static int load(const char *text, size_t len, json_t **ret_root, struct err *err
                        "written",
                        error.line);
     }
+    str_tame(error.text); /* it quotes what it stumbled over */
     return err_set(err, -EINVAL, "line %d, column %d: no JSON: %s", error.line, error.column,
                    error.text);
 }
@@ -312,7 +313,7 @@ int fingerprint_parse(const char *text, size_t len, struct fingerprint **ret_fp,
     CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
     json_auto_t *value = NULL;
     struct jsonread root = {0};
-    int rc = load(text, len, &value, err);
+    int rc = load(len > 0 ? text : "", len, &value, err); /* an empty buffer may be NULL */
 
     if (rc < 0) {
         return rc;

@@ -49,6 +49,8 @@ struct plan_step {
     struct plan_set {
         char *option;
         char *value;
+        char
+            *old; /* filled from the journal only: what must be there right before; NULL: nothing */
     } * sets;
     size_t n_sets, cap_sets;
     char *remove;      /* the slot that goes, or NULL: one disk per call */

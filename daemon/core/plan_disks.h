@@ -15,6 +15,7 @@
 
 enum {
     PLAN_DISKS_MAX = 57,      /* all slots of all buses: 4 + 6 + 31 + 16 */
+    PLAN_SLOTS_MAX = 31,      /* of one bus */
     PLAN_NO_DISK = -1,        /* not in the fingerprint */
     PLAN_RANK_NONE = INT_MAX, /* not in the boot order */
 };
@@ -50,6 +51,21 @@ struct plan_disk_set {
     size_t n;
     bool scsihw_changes; /* to pvscsi */
 };
+
+/* plan_slots.c: which slots are taken, whatever by. */
+struct plan_slots {
+    bool taken[DRIVE_BUSES][PLAN_SLOTS_MAX];
+};
+
+void plan_slots_read(const struct plan_disk_set *set, struct plan_slots *slots);
+/*
+ * Takes the lowest free slot of the bus behind those of the disks that come before this one (their
+ * `to`), else the lowest: the order of the disks is kept within a bus. False: none is free.
+ */
+bool plan_slots_choose(struct plan_slots *slots, const struct plan_disk_set *set,
+                       const struct plan_disk *disk, struct drive_slot *ret_slot);
+/* Would a plan made after the disk `last_done` choose the slots that this one has for the rest? */
+bool plan_slots_agree_after(const struct plan_disk_set *set, int last_done);
 
 /* plan_match.c */
 enum plan_matched {

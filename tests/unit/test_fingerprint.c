@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -172,9 +173,12 @@ static void spellings_are_made_one(void **state)
 }
 
 /* `text` inside {"format":1, ... }; what the sentence must begin with, and hold. */
-static const struct refusal {
+struct refusal {
     const char *text, *path, *holds;
-} refusals[] = {
+};
+
+/* conf/fingerprint.schema.json refuses these too (tests/test_schema). */
+static const struct refusal refusals[] = {
     /* the whole */
     {"\"machine\":{\"type\":\"q35\"},\"colour\":1", "unknown key \"colour\"", "smbios"},
     {"\"firmware\":\"efi\"", "the fingerprint asks for nothing", "smbios, machine, nics"},
@@ -208,13 +212,6 @@ static const struct refusal {
     {"\"smbios\":{\"version\":[]}", "smbios.version: ", "text in quotes"},
     {"\"smbios\":{\"sku\":1}", "smbios.sku: ", "text in quotes"},
     {"\"smbios\":{\"family\":{}}", "smbios.family: ", "text in quotes"},
-    /* law 6 */
-    {"\"smbios\":{\"uuid\":\"421f245c-7fa8-60fa-6af6-a46351ced0eb\",\"serial\":"
-     "\"VMware-42 1f 24 5c 7f a8 60 fa-6a f6 a4 63 51 ce d0 eb\"}",
-     "smbios.uuid: 421f245c-", "5c241f42-a87f-fa60-6af6-a46351ced0eb"},
-    {"\"smbios\":{\"uuid\":\"12345678-7fa8-60fa-6af6-a46351ced0eb\",\"serial\":"
-     "\"vmware-42 1f 24 5c 7f a8 60 fa-6a f6 a4 63 51 ce d0 eb\"}",
-     "smbios.uuid: 12345678-", "contradicts smbios.serial"},
     /* machine */
     {"\"machine\":\"q35\"", "machine: ", "object"},
     {"\"machine\":{}", "machine.type: ", "q35"},
@@ -262,14 +259,6 @@ static const struct refusal {
     {"\"disks\":[{\"controller\":\"ide\",\"size\":\"1G\"}]", "disks[0]: ", "unknown key \"size\""},
     {"\"disks\":[{\"controller\":\"ide\",\"volume\":\"disk0\"}]", "disks[0].volume: ", "local-lvm"},
     {"\"disks\":[{\"controller\":\"ide\",\"volume\":\"a:b,size=1G\"}]", "disks[0].volume: ", "PVE"},
-    {"\"disks\":[{\"controller\":\"ide\"},{\"controller\":\"ide\"}]", "disks[1]: ", "disks[0]"},
-    {"\"disks\":[{\"controller\":\"pvscsi\"},{\"controller\":\"lsilogic\",\"unit\":1}]",
-     "disks[1].controller: ", "pvscsi in disks[0]"},
-    {"\"disks\":[{\"controller\":\"ide\",\"volume\":\"a:b\"},"
-     "{\"controller\":\"sata\",\"volume\":\"a:b\"}]",
-     "disks[1].volume: ", "disks[0]"},
-    {"\"disks\":[{\"controller\":\"ide\"}],\"cdroms\":[{\"controller\":\"ide\"}]",
-     "cdroms[0]: ", "disks[0]"},
     /* cdroms */
     {"\"cdroms\":[]", "cdroms: ", "leave the key out"},
     {"\"cdroms\":[{\"controller\":\"ide\",\"volume\":\"a:b\"}]", "cdroms[0]: ", "volume"},
@@ -299,22 +288,51 @@ static const struct refusal {
     {"\"cpu\":{},", "line 1, column", "no JSON"},
 };
 
-static void each_refusal_names_path_and_cure(void **state)
+/* Contradictions are beyond what a schema can say. */
+static const struct refusal contradictions[] = {
+    {"\"smbios\":{\"uuid\":\"421f245c-7fa8-60fa-6af6-a46351ced0eb\",\"serial\":"
+     "\"VMware-42 1f 24 5c 7f a8 60 fa-6a f6 a4 63 51 ce d0 eb\"}",
+     "smbios.uuid: 421f245c-", "5c241f42-a87f-fa60-6af6-a46351ced0eb"},
+    {"\"smbios\":{\"uuid\":\"12345678-7fa8-60fa-6af6-a46351ced0eb\",\"serial\":"
+     "\"vmware-42 1f 24 5c 7f a8 60 fa-6a f6 a4 63 51 ce d0 eb\"}",
+     "smbios.uuid: 12345678-", "contradicts smbios.serial"},
+    {"\"disks\":[{\"controller\":\"ide\"},{\"controller\":\"ide\"}]", "disks[1]: ", "disks[0]"},
+    {"\"disks\":[{\"controller\":\"pvscsi\"},{\"controller\":\"lsilogic\",\"unit\":1}]",
+     "disks[1].controller: ", "pvscsi in disks[0]"},
+    {"\"disks\":[{\"controller\":\"ide\",\"volume\":\"a:b\"},"
+     "{\"controller\":\"sata\",\"volume\":\"a:b\"}]",
+     "disks[1].volume: ", "disks[0]"},
+    {"\"disks\":[{\"controller\":\"ide\"}],\"cdroms\":[{\"controller\":\"ide\"}]",
+     "cdroms[0]: ", "disks[0]"},
+};
+
+static void must_refuse(const struct refusal *list, size_t n)
 {
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
-        CLEANUP_FREE char *text = str_printf("{\"format\":1,%s}", refusals[i].text);
+    for (size_t i = 0; i < n; i++) {
+        CLEANUP_FREE char *text = str_printf("{\"format\":1,%s}", list[i].text);
         struct fingerprint *fp = NULL;
         struct err err = {""};
         int rc = parse(text, &fp, &err);
 
-        if (rc != -EINVAL || !str_starts(err.text, refusals[i].path) ||
-            strstr(err.text, refusals[i].holds) == NULL) {
+        if (rc != -EINVAL || !str_starts(err.text, list[i].path) ||
+            strstr(err.text, list[i].holds) == NULL) {
             fail_msg("%s\n    gave %d \"%s\"\n    and not \"%s...%s\"", text, rc, err.text,
-                     refusals[i].path, refusals[i].holds);
+                     list[i].path, list[i].holds);
         }
         assert_null(fp);
     }
+}
+
+static void each_refusal_names_path_and_cure(void **state)
+{
+    (void)state;
+    must_refuse(refusals, ARRAY_SIZE(refusals));
+}
+
+static void each_contradiction_names_both_sides(void **state)
+{
+    (void)state;
+    must_refuse(contradictions, ARRAY_SIZE(contradictions));
 }
 
 static void format_must_be_said_and_be_one(void **state)
@@ -357,6 +375,7 @@ static void every_beginning_of_a_text_is_still_being_written(void **state)
             fail_msg("the first %zu bytes gave %d \"%s\"", i, rc, err.text);
         }
     }
+    assert_int_equal(fingerprint_parse(NULL, 0, &(struct fingerprint *){NULL}, NULL), -EAGAIN);
     assert_int_equal(fingerprint_parse(" \n\t", 3, &(struct fingerprint *){NULL}, NULL), -EAGAIN);
 }
 
@@ -443,6 +462,9 @@ static void sentences_never_carry_control_characters(void **state)
     (void)state;
     assert_int_equal(parse("{\"format\":1,\"a\\u001b[2J\\nb\":1}", &fp, &err), -EINVAL);
     assert_null(strpbrk(err.text, "\x1b\n"));
+    assert_int_equal(parse("{\"format\":1,\"source\":{\"name\":\"a\\u00\n7\"}}", &fp, &err),
+                     -EINVAL);
+    assert_null(strpbrk(err.text, "\x1b\n"));
 }
 
 static void serial_in_another_form_says_nothing_about_the_uuid(void **state)
@@ -468,7 +490,16 @@ static void names_are_those_of_the_format(void **state)
     assert_string_equal(fingerprint_on_error_name(FINGERPRINT_ERROR_REFUSE), "refuse");
 }
 
-int main(void)
+/* One refused text per line, for tests/test_schema. */
+static int print_refusals(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+        printf("{\"format\":1,%s}\n", refusals[i].text);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read),
@@ -476,6 +507,7 @@ int main(void)
         cmocka_unit_test(what_is_not_said_has_its_default),
         cmocka_unit_test(spellings_are_made_one),
         cmocka_unit_test(each_refusal_names_path_and_cure),
+        cmocka_unit_test(each_contradiction_names_both_sides),
         cmocka_unit_test(format_must_be_said_and_be_one),
         cmocka_unit_test(every_beginning_of_a_text_is_still_being_written),
         cmocka_unit_test(more_than_the_limit_is_refused_unread),
@@ -486,5 +518,8 @@ int main(void)
         cmocka_unit_test(names_are_those_of_the_format),
     };
 
+    if (argc > 1 && strcmp(argv[1], "--refusals") == 0) {
+        return print_refusals();
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
