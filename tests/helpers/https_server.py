@@ -138,6 +138,7 @@ def serve(conn, log):
 
 def handle(raw, context, log):
     raw.settimeout(LIMIT_S)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as pveproxy; else 40 ms per answer
     conn = raw
     try:
         conn = context.wrap_socket(raw, server_side=True)

@@ -316,8 +316,10 @@ static void telling_prints_in_the_foreground(void **state)
     buf_fini(&text);
 }
 
+/* The header itself is read, so that no new id is forgotten here. */
 static void message_ids_are_all_different(void **state)
 {
+<<<<<<< HEAD
     static const char *const ids[] = {
         MESSAGE_STARTED,
         MESSAGE_IN_SYNC,
@@ -340,14 +342,24 @@ static void message_ids_are_all_different(void **state)
         MESSAGE_JOURNAL_BROKEN,
         MESSAGE_DRIFT,
     };
+=======
+    CLEANUP(buf_fini) struct buf header = BUF_INIT(64 * 1024);
+    char *rest;
+    char *word;
+    size_t n = 0;
+>>>>>>> h-http
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
-        assert_int_equal(strspn(ids[i], "0123456789abcdef"), 32);
-        for (size_t k = 0; k < i; k++) {
-            assert_string_not_equal(ids[i], ids[k]);
+    assert_int_equal(file_read(AT_FDCWD, "daemon/message_ids.h", FILE_NOFOLLOW, &header, NULL), 0);
+    rest = header.data;
+    while ((word = strsep(&rest, "\"")) != NULL && rest != NULL) {
+        if (strspn(word, "0123456789abcdef") == 32) {
+            assert_int_equal(strlen(word), 32);
+            assert_null(strstr(rest, word));
+            n++;
         }
     }
+    assert_true(n >= 20);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

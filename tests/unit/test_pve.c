@@ -59,8 +59,8 @@ static struct settings *settings_for(unsigned port)
     free(settings->api_url);
     settings->api_url = str_printf("https://127.0.0.1:%u/", port);
     assert_int_equal(str_replace(&settings->ca_file, https_server_path(&server, "ca.pem")), 0);
-    settings->connect_timeout_ms = 1000;
-    settings->api_timeout_ms = 5000;
+    settings->connect_timeout_ms = 10000;
+    settings->api_timeout_ms = 10000;
     settings->max_reads = MAX_READS;
     return settings;
 }
