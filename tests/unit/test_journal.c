@@ -319,35 +319,10 @@ static void telling_prints_in_the_foreground(void **state)
 /* The header itself is read, so that no new id is forgotten here. */
 static void message_ids_are_all_different(void **state)
 {
-<<<<<<< HEAD
-    static const char *const ids[] = {
-        MESSAGE_STARTED,
-        MESSAGE_IN_SYNC,
-        MESSAGE_HELD,
-        MESSAGE_CHANGE_APPLIED,
-        MESSAGE_REWRITTEN,
-        MESSAGE_CHANGE_FAILED,
-        MESSAGE_REVERTED,
-        MESSAGE_START_REQUESTED,
-        MESSAGE_START_FAILED,
-        MESSAGE_REFUSED,
-        MESSAGE_GO_DESPITE_ERROR,
-        MESSAGE_NOT_OURS,
-        MESSAGE_STUCK_DELETION,
-        MESSAGE_BAD_FINGERPRINT,
-        MESSAGE_SETTINGS_RELOADED,
-        MESSAGE_API_UNREACHABLE,
-        MESSAGE_UNDONE,
-        MESSAGE_RECOVERED,
-        MESSAGE_JOURNAL_BROKEN,
-        MESSAGE_DRIFT,
-    };
-=======
     CLEANUP(buf_fini) struct buf header = BUF_INIT(64 * 1024);
     char *rest;
     char *word;
     size_t n = 0;
->>>>>>> h-http
 
     (void)state;
     assert_int_equal(file_read(AT_FDCWD, "daemon/message_ids.h", FILE_NOFOLLOW, &header, NULL), 0);
