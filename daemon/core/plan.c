@@ -29,6 +29,7 @@ static void plan_clear_changes(struct plan *plan)
         for (size_t j = 0; j < step->n_sets; j++) {
             free(step->sets[j].option);
             free(step->sets[j].value);
+            free(step->sets[j].old);
         }
         free(step->sets);
         free(step->remove);
@@ -109,8 +110,7 @@ int plan_step_set(struct plan_step *step, const char *option, const char *value)
         return rc;
     }
     set = &step->sets[step->n_sets++];
-    set->option = str_dup(option);
-    set->value = str_dup(value);
+    *set = (struct plan_set){.option = str_dup(option), .value = str_dup(value)};
     return set->option == NULL || set->value == NULL ? -ENOMEM : 0;
 }
 
