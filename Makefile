@@ -98,7 +98,7 @@ $(BUILD)/tests/bench_%: $(BUILD)/obj/tests/bench/bench_%.o $(BUILD)/libpvehwid.a
 
 units: $(UNITS) $(REPLAYS)
 unit: units
-	@tests/run-units $(BUILD)
+	@tests/run --only unit/ $(BUILD)
 
 check: all units check-layers  ## every test that needs neither network nor root set-up
 	tests/run $(BUILD)

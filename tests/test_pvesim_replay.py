@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 """Is the simulated node faithful? Every recording of a real node is played against a fresh one.
 
-A recording gives a configuration, requests in order, and what a real node answered. Compared are status,
-reason phrase, headers, body, the configuration file byte by byte after each call, pending values, task logs,
-and for hook-context-* who called the hook and how. Since both start from the same bytes, digests
-need no mapping: a wrong one here is a wrong file.
+A recording gives a configuration, requests in order, and what a real node answered. Compared are
+status, reason phrase, headers, body, the configuration file byte by byte after each call, pending
+values, task logs, and for hook-context-* who called the hook and how. Since both start from the
+same bytes, digests need no mapping: a wrong one here is a wrong file.
 
-What recordings say varies (README of the recordings) is removed from both sides in `neutral`; what the
-simulator does not do is listed, with the reason, in NOT_PLAYED, NOT_COMPARED and NOT_STEPPED. Nothing else is
-skipped.
+What recordings say varies (README of the recordings) is removed from both sides in `neutral`; what
+the simulator does not do is listed, with the reason, in NOT_PLAYED, NOT_COMPARED and NOT_STEPPED.
+Nothing else is skipped.
 
     test_pvesim_replay.py [NAME...]     NAME: beginning of a recording's file name
 """
@@ -72,8 +72,8 @@ OPTION_ORDER = {"06n-": ["sata0", "sata1"], "06n2": ["boot", "sata1", "scsi1"], 
 RESET_AT_END = ("10c",)     # the recorder put the first file back
 
 HOOK = '#!/bin/sh\necho "hook: $1 $2"\n'
-REFUSES = ('#!/bin/sh\necho "hook: drift found"\necho "hook: correcting"\necho "hook: start is refused"\n'
-           'sleep 0.1\necho "hook: message on stderr" >&2\nexit 1\n')
+REFUSES = ('#!/bin/sh\necho "hook: drift found"\necho "hook: correcting"\n'
+           'echo "hook: start is refused"\nsleep 0.1\necho "hook: message on stderr" >&2\nexit 1\n')
 
 
 def sleeps(seconds, end="echo 'hook: awake'", say="echo 'hook: sleeping'"):
@@ -81,8 +81,10 @@ def sleeps(seconds, end="echo 'hook: awake'", say="echo 'hook: sleeping'"):
 
 
 SHOW = ('#!/bin/sh\nf=/%s/etc/pve/qemu-server/$1.conf\n'
-        'echo "[$2] $(grep -c PENDING $f) pending; $(grep -E "^(name|smbios1)" $f | tr "\\n" " ")"\n')
-HOOKS = {"08a": sleeps(15), "08b": sleeps(5), "08f": sleeps(15), "08g": sleeps(15), "09b2": sleeps(4),
+        'echo "[$2] $(grep -c PENDING $f) pending;'
+        ' $(grep -E "^(name|smbios1)" $f | tr "\\n" " ")"\n')
+HOOKS = {"08a": sleeps(15), "08b": sleeps(5), "08f": sleeps(15), "08g": sleeps(15),
+         "09b2": sleeps(4),
          "08d": sleeps(3, "exit 1", ":"), "09b-": REFUSES, "08c": REFUSES}
 CONTEXT = r'''#!/usr/bin/python3
 """Write down how this hook was called, in the form of the recordings."""
@@ -159,9 +161,9 @@ def pick(table, recording):
 
 # -- what varies from run to run -----------------------------------------------------------------
 
-UPID = re.compile(r"UPID:[^:\s]+:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{8}:([^:\s]+):([^:\s]*):([^:\s]+):")
-VARIES = set("pid pstart starttime endtime uptime cpu mem memhost netin netout ssl_fingerprint running-qemu "
-             "running-machine ip total".split())
+UPID = re.compile(r"UPID:[^:\s]+(?::[0-9A-F]{8}){3}:([^:\s]+):([^:\s]*):([^:\s]+):")
+VARIES = set("pid pstart starttime endtime uptime cpu mem memhost netin netout ssl_fingerprint "
+             "running-qemu running-machine ip total".split())
 
 
 def neutral_text(text):
@@ -235,7 +237,7 @@ class Player:
         for exchange in timed:
             moment = exchange["started_at_ms"]
             if self.name.startswith("08a") and exchange.get("note") == "second start":
-                moment += 10000     # it had reached a busy worker: chance; sent when that one took it up
+                moment += 10000     # chance gave it to a busy worker: sent when that took it up
             delay = begin + moment / 1000 - time.monotonic()
             if delay > 0:
                 time.sleep(delay)
@@ -352,7 +354,8 @@ class Player:
         form = exchange.get("form") or {}
         if "shortened in this file" in (exchange.get("note") or ""):
             exchange = {**exchange, "form": {k: "x" * 600000 for k in form}}
-        waits = isinstance(exchange["body"], dict) and isinstance(exchange["body"].get("data"), dict) \
+        waits = isinstance(exchange["body"], dict) and isinstance(exchange["body"].get("data"),
+                                                                  dict) \
             and exchange["body"]["data"].get("status") == "stopped" and "/tasks/" in path
         deadline = time.monotonic() + 45
         while True:
@@ -366,9 +369,11 @@ class Player:
 
     def check_time(self, exchange, seconds):
         recorded = exchange["elapsed_ms"] / 1000
-        if recorded > 2.9 and not (self.name.startswith("08a") and exchange.get("note") == "second start") \
+        if recorded > 2.9 and not (self.name.startswith("08a")
+                                   and exchange.get("note") == "second start") \
                 and seconds < recorded - 1.2:
-            self.problems.append(f"{where(exchange)}: took {seconds:.1f} s, recorded {recorded:.1f} s")
+            self.problems.append(
+                f"{where(exchange)}: took {seconds:.1f} s, recorded {recorded:.1f} s")
 
     def check(self, exchange, found):
         status, reason, headers, body = found
@@ -382,7 +387,8 @@ class Player:
             if name != "content-length":
                 compare(problems, f"{at} header {name}", value, headers.get(name))
         expected, got = neutral(exchange["body"]), neutral(body)
-        if "/tasks/" in at and isinstance(expected, dict) and isinstance(expected.get("data"), dict) \
+        if "/tasks/" in at and isinstance(expected, dict) and isinstance(expected.get("data"),
+                                                                         dict) \
                 and expected["data"].get("status") == "running":
             for side in (expected, got):        # ours may have ended already
                 side["data"].pop("status", None)
@@ -413,7 +419,8 @@ class Player:
         with self.lock:
             self.upids[recorded] = ours
         polled = following and recorded in str(following[0].get("path", ""))
-        if not polled and exchange.get("started_at_ms") is None and exchange.get("note") != "root only parameter?":
+        overlaps = exchange.get("note") == "root only parameter?"      # the next one met its flock
+        if not polled and not overlaps and exchange.get("started_at_ms") is None:
             self.wait(ours)
 
     def wait(self, upid):
@@ -432,7 +439,8 @@ class Player:
         recording = self.recording
         if recording.get("state_after") == "stopped" and self.sim.running():
             self.sim.run("qm", "stop", "105")   # so did the recorder, to clean up
-        ours = [[f"[{UPID.fullmatch(upid)[1]}]"] + self.wait(upid)[1] for upid in self.upids.values()]
+        ours = [[f"[{UPID.fullmatch(upid)[1]}]"] + self.wait(upid)[1]
+                for upid in self.upids.values()]
         for task in blocks(recording.get("task_log") or []):
             if neutral_log(task) not in [neutral_log(o) for o in ours]:
                 self.problems.append(f"task_log: {task} is not among {ours}")
@@ -441,11 +449,13 @@ class Player:
         if "config_after" in recording:
             compare(self.problems, "config_after", recording["config_after"], self.sim.text())
         if recording.get("state_after") and not self.name.startswith("08e"):
-            compare(self.problems, "state_after", recording["state_after"] == "running", self.sim.running())
+            compare(self.problems, "state_after", recording["state_after"] == "running",
+                    self.sim.running())
         if recording.get("pending_after") is not None:
             found = self.sim.request({"method": "GET"}, f"/nodes/{NODE}/qemu/105/pending",
                                      f"PVEAPIToken={LAB}={self.sim.secrets[LAB]}")[3]["data"]
-            same = [neutral(without_random(recording["pending_after"])), neutral(without_random(found))]
+            same = [neutral(without_random(recording["pending_after"])),
+                    neutral(without_random(found))]
             compare(self.problems, "pending_after", *same)
 
 
@@ -469,15 +479,17 @@ def blocks(lines):
 
 
 def neutral_log(lines):
-    return [sorted(re.split(r"  +|failed\. ", line.strip())) if "400 Parameter" in line else neutral_text(line)
+    return [sorted(re.split(r"  +|failed\. ", line.strip())) if "400 Parameter" in line
+            else neutral_text(line)
             for line in lines]
 
 
 def where(exchange):
-    return f"{exchange['method']} {exchange['path']} {exchange.get('form') or exchange.get('json') or ''}"
+    body = exchange.get("form") or exchange.get("json") or ""
+    return f"{exchange['method']} {exchange['path']} {body}"
 
 
-# -- playing steps with the hook's context -----------------------------------------------------------
+# -- playing steps with the hook's context --------------------------------------------------------
 
 class Stepper(Player):
     """hook-context-*: commands and calls, and for each the calls of the hook that it led to."""
@@ -487,7 +499,8 @@ class Stepper(Player):
         self.vmid = int(re.search(r"local:(\d+)/", text)[1])
         self.sim.put_text(text.replace("local:snippets/hook", "local:snippets/ctx"), self.vmid)
         if "template" in self.name:
-            self.sim.put_text(text.replace("hookscript: local:snippets/hook", "hookscript: local:snippets/ctx")
+            self.sim.put_text(text.replace("hookscript: local:snippets/hook",
+                                           "hookscript: local:snippets/ctx")
                               + "template: 1\n", 106)
         if "migration-target" in self.name:
             self.sim.put_text(text + "lock: migrate\n", self.vmid, "othernode")
@@ -540,7 +553,8 @@ class Stepper(Player):
         if "hook fails in" in name:
             phase = name.rpartition(" ")[2]
             self.sim.hook("hook", HOOK + f'[ "$2" != {phase} ] || exit 3\n')
-            self.sim.put_text(self.sim.text(self.vmid).replace("snippets/ctx", "snippets/hook"), self.vmid)
+            self.sim.put_text(self.sim.text(self.vmid).replace("snippets/ctx", "snippets/hook"),
+                              self.vmid)
 
     def commands(self, outcome, name):
         out, err, code = "", "", 0
@@ -553,7 +567,8 @@ class Stepper(Player):
             elif words[0] == "kill":
                 self.kill(9 if "-9" in words else 15)
             elif words[0] == "sleep":
-                time.sleep(min(float(words[1]), 0.5))       # what follows the command needs a moment
+                time.sleep(min(float(words[1]),
+                               0.5))       # what follows the command needs a moment
             elif "system_powerdown" in command:
                 self.power_button()
         if "vzdump" in outcome["command"]:
@@ -563,9 +578,12 @@ class Stepper(Player):
             compare(self.problems, "exit code", outcome["exit"] == 0, code == 0)
             return
         text = [line for line in outcome["stdout"].splitlines()
-                if not line.startswith(("Formatting", "migration listens", "saving VM", "completed saving",
-                                        "snapshotting", "skipping guest", "internal qemu")) and "B in 0s" not in line]
-        compare(self.problems, "stdout", text, [l for l in out.splitlines() if not l.startswith("Formatting")])
+                if not line.startswith(("Formatting", "migration listens", "saving VM",
+                                        "completed saving",
+                                        "snapshotting", "skipping guest", "internal qemu"))
+                and "B in 0s" not in line]
+        compare(self.problems, "stdout", text,
+                [l for l in out.splitlines() if not l.startswith("Formatting")])
         if "kill" not in outcome["command"]:
             compare(self.problems, "exit code", outcome["exit"], code)
             compare(self.problems, "stderr", outcome["stderr"], err)
@@ -645,17 +663,19 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pvesim-replay-") as template, \
             concurrent.futures.ProcessPoolExecutor(PARALLEL) as pool:
         make_template(template)
-        for name, problems, skipped, count in pool.map(functools.partial(play, template=template), todo):
+        for name, problems, skipped, count in pool.map(functools.partial(play, template=template),
+                                                       todo):
             exchanges += count
             failed += bool(problems)
-            print(f"{'not ok' if problems else 'ok'} {name}" + (f" - {problems[0]}" if problems else ""), flush=True)
+            print(f"{'not ok' if problems else 'ok'} {name}"
+                  + (f" - {problems[0]}" if problems else ""), flush=True)
             for line in problems[1:]:
                 print(f"#   {line}")
             for line in skipped:
                 print(f"# left out: {line}")
     print(f"1..{len(wanted)}")
-    print(f"# {len(todo) - failed} recordings agree, {failed} differ, {len(wanted) - len(todo)} skipped; "
-          f"{exchanges} exchanges played")
+    print(f"# {len(todo) - failed} recordings agree, {failed} differ, "
+          f"{len(wanted) - len(todo)} skipped; {exchanges} exchanges played")
     return 1 if failed else 0
 
 

@@ -1,10 +1,11 @@
 """The HTTPS side: pveproxy of the simulated node, with PVE's way of telling errors.
 
- - The text of an error is the HTTP reason phrase; JSON bodies repeat it as `message`; a 401 has no body
-   and comes after 3 seconds; every answer but 200 closes the connection.
+ - The text of an error is the HTTP reason phrase; JSON bodies repeat it as `message`; a 401 has no
+   body and comes after 3 seconds; every answer but 200 closes the connection.
  - In form bodies only the part of a value up to a raw `=` survives: `a=b=c` is `a` = `b`.
  - pveproxy answers plain reads of files itself and hands the rest to pvedaemon (daemons.py).
- - `faults` is the one seam for misbehaviour: ROOT/pvesim/faults.json, read anew whenever it changes.
+ - `faults` is the one seam for misbehaviour: ROOT/pvesim/faults.json, read anew whenever it
+   changes.
 """
 import contextlib
 import http.server
@@ -39,9 +40,11 @@ class Drop(Exception):
 class Faults:
     """Rules that match requests: a list of objects with
 
-    method, path (regular expressions, default: all), nth (1 = first match, or a list; default: every),
-    action: `delay` (seconds, then go on), `status` (status, message, instead of handling),
-            `drop` (close, nothing done), `applied-then-lost` (handled, then closed without an answer).
+    method, path  regular expressions; default: all
+    nth           1 = the first request that matches, or a list of such numbers; default: every one
+    action        `delay` (seconds, then go on), `status` (status, message, instead of handling),
+                  `drop` (close, nothing done), `applied-then-lost` (handled, then closed without
+                  an answer)
     """
 
     def __init__(self, node):
@@ -110,8 +113,9 @@ def parse_json(raw):
         found = json.loads(text)
     except json.JSONDecodeError as e:
         rest = text[e.pos:] or "(end of string)"
-        raise PveError("malformed JSON string, neither tag, array, object, number, string or atom, at character "
-                       f'offset {e.pos} (before "{rest}") at {PERL} line 934.\n', plain=True) from None
+        raise PveError("malformed JSON string, neither tag, array, object, number, string or atom, "
+                       f'at character offset {e.pos} (before "{rest}") at {PERL} line 934.\n',
+                       plain=True) from None
     if not isinstance(found, dict):
         raise PveError(f"Not a HASH reference at {PERL} line 978.\n", plain=True)
     return {k: int(v) if isinstance(v, bool) else v for k, v in found.items()}
@@ -209,7 +213,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         status, message = reply["status"], reply.get("message", "OK")
         plain = reply.get("plain")
         if status == 200:
-            body = {"data": reply["data"], **({"total": reply["total"]} if "total" in reply else {})}
+            body = {"data": reply["data"],
+                    **({"total": reply["total"]} if "total" in reply else {})}
             body = json.dumps(body).encode()
         elif plain:
             body = b"" if plain == "empty" else message.encode()

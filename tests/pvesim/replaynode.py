@@ -1,7 +1,7 @@
 """A simulated node as the replay test drives it: files, settings, commands and raw requests.
 
-Nothing of the simulator is imported: the test speaks to it as everybody does, by its command line, its
-files and HTTPS.
+Nothing of the simulator is imported: the test speaks to it as everybody does, by its command line,
+its files and HTTPS.
 """
 import contextlib
 import http.client

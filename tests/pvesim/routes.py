@@ -1,8 +1,8 @@
 """The calls of the API: which there are, who may make them, what they answer.
 
-Each route says where a real node handles it: `daemon=True` in one of the three pvedaemon workers (which a PUT
-that waits for a flock occupies), else in pveproxy itself (08g). `execute` runs in either place and
-knows nothing of HTTP.
+Each route says where a real node handles it: `daemon=True` in one of the three pvedaemon workers
+(which a PUT that waits for a flock occupies), else in pveproxy itself (08g). `execute` runs in
+either place and knows nothing of HTTP.
 """
 import functools
 import hashlib
@@ -108,8 +108,8 @@ fixed("GET", "/nodes/{node}/version", VERSION)
 fixed("GET", "/", names("subdir", "version cluster nodes storage access pools"))
 fixed("GET", "/nodes/{node}/capabilities/qemu", names("name", "cpu cpu-flags machines migration"))
 fixed("GET", "/nodes/{node}/qemu/{vmid}", names(
-    "subdir", "config cloudinit pending status unlink vncproxy termproxy migrate resize move rrd rrddata "
-    "monitor agent snapshot spiceproxy sendkey firewall mtunnel remote_migrate"))
+    "subdir", "config cloudinit pending status unlink vncproxy termproxy migrate resize move rrd "
+    "rrddata monitor agent snapshot spiceproxy sendkey firewall mtunnel remote_migrate"))
 fixed("GET", "/nodes/{node}/qemu/{vmid}/status", names(
     "subdir", "current start stop reset shutdown suspend reboot"))
 fixed("GET", "/nodes/{node}/qemu/{vmid}/cloudinit", [], need=("/vms/{vmid}", "VM.Audit"))
@@ -118,7 +118,8 @@ fixed("GET", "/nodes/{node}/storage", [])
 
 @route("GET", "/nodes")
 def nodes(call):
-    return [{"id": f"node/{call.node.name}", "node": call.node.name, "status": "unknown", "type": "node",
+    return [{"id": f"node/{call.node.name}", "node": call.node.name, "status": "unknown",
+             "type": "node",
              "ssl_fingerprint": fingerprint(call.node)}]
 
 
@@ -155,9 +156,11 @@ def resources(call):
     found = []
     if kind in (None, "vm"):
         found += [{"id": f"qemu/{vmid}", "node": node.name, "status": "unknown", "type": "qemu",
-                   "vmid": vmid} for vmid in node.vmids() if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
+                   "vmid": vmid} for vmid in node.vmids()
+                  if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
     if kind in (None, "node"):
-        found.append({"id": f"node/{node.name}", "node": node.name, "status": "unknown", "type": "node"})
+        found.append({"id": f"node/{node.name}", "node": node.name, "status": "unknown",
+                      "type": "node"})
     return found
 
 
@@ -216,7 +219,8 @@ def ha_get(call):
     return ha_entry(call.node, call.uri["sid"])
 
 
-@route("POST", "/cluster/ha/resources", need=CONSOLE, params={"sid": TEXT, "state": TEXT}, daemon=True)
+@route("POST", "/cluster/ha/resources", need=CONSOLE, params={"sid": TEXT, "state": TEXT},
+       daemon=True)
 def ha_add(call):
     found = ha_read(call.node)[0]
     found[int(call.params["sid"].partition(":")[2])] = call.params.get("state", "started")
@@ -233,7 +237,8 @@ def ha_delete(call):
 
 @route("GET", "/cluster/ha/status/current", need=AUDIT)
 def ha_status(call):
-    return [{"id": "quorum", "node": call.node.name, "quorate": 1, "status": "OK", "type": "quorum"},
+    return [{"id": "quorum", "node": call.node.name, "quorate": 1, "status": "OK",
+             "type": "quorum"},
             {"armed-state": "standby", "id": "fencing", "node": call.node.name,
              "status": "standby (CRM watchdog standby)", "type": "fencing"}]
 
@@ -245,7 +250,8 @@ def ha_groups(_call):
 
 @route("GET", "/cluster/status", need=AUDIT)
 def cluster_status(call):
-    return [{"id": f"node/{call.node.name}", "ip": "127.0.0.1", "level": "", "local": 1, "nodeid": 0,
+    return [{"id": f"node/{call.node.name}", "ip": "127.0.0.1", "level": "", "local": 1,
+             "nodeid": 0,
              "name": call.node.name, "online": 1, "type": "node"}]
 
 
@@ -364,7 +370,8 @@ def task_status(call):
     return info
 
 
-@route("GET", "/nodes/{node}/tasks/{upid}/log", params={"start": COUNT, "limit": COUNT}, daemon=True)
+@route("GET", "/nodes/{node}/tasks/{upid}/log", params={"start": COUNT, "limit": COUNT},
+       daemon=True)
 def task_log(call):
     task_allowed(call, tasks.parse(call.uri["upid"]))
     lines, total = tasks.log_lines(call.node, call.uri["upid"], int(call.params.get("start", 0)),
@@ -381,8 +388,9 @@ class Total(list):
 
 
 @route("GET", "/nodes/{node}/tasks", daemon=True, params={
-    "vmid": COUNT, "limit": COUNT, "start": COUNT, "errors": FLAG, "typefilter": TEXT, "userfilter": TEXT,
-    "since": COUNT, "until": COUNT, "source": schema.enum("archive", "active", "all"), "statusfilter": TEXT})
+    "vmid": COUNT, "limit": COUNT, "start": COUNT, "errors": FLAG, "since": COUNT, "until": COUNT,
+    "typefilter": TEXT, "userfilter": TEXT, "statusfilter": TEXT,
+    "source": schema.enum("archive", "active", "all")})
 def task_list(call):
     source = call.params.get("source", "archive")
     audit = call.auth.may(f"/nodes/{call.node.name}", "Sys.Audit")
@@ -409,12 +417,14 @@ START_PARAMS = {"skiplock": FLAG, "stateuri": TEXT, "migratedfrom": TEXT, "migra
                 "migration_network": TEXT, "nets-host-mtu": TEXT, "with-conntrack-state": FLAG}
 STOP_PARAMS = {"skiplock": FLAG, "timeout": COUNT, "forceStop": FLAG, "keepActive": FLAG,
                "overrule-shutdown": FLAG, "migratedfrom": TEXT}
-ROOT_PARAMS = ("skiplock", "stateuri", "migratedfrom", "migration_type", "targetstorage", "keepActive")
+ROOT_PARAMS = ("skiplock", "stateuri", "migratedfrom", "migration_type", "targetstorage",
+               "keepActive")
 
 
 def power(action, kind, work, params, ha=None):
     """status/ACTION: a task of its own kind; for a HA-managed VM only a request to HA."""
-    @route("POST", "/nodes/{node}/qemu/{vmid}/status/" + action, need=POWER, params=params, daemon=True)
+    @route("POST", "/nodes/{node}/qemu/{vmid}/status/" + action, need=POWER, params=params,
+           daemon=True)
     def handler(call):
         for name in ROOT_PARAMS:
             if name in call.params and not call.auth.is_root:
@@ -467,7 +477,8 @@ power("suspend", "qmpause", do_suspend, {"skiplock": FLAG, "todisk": FLAG, "stat
 power("resume", "qmresume", simple(start.resume), {"skiplock": FLAG, "nocheck": FLAG})
 
 
-@route("POST", "/nodes/{node}/qemu/{vmid}/snapshot", need=("/vms/{vmid}", "VM.Snapshot"), daemon=True,
+@route("POST", "/nodes/{node}/qemu/{vmid}/snapshot", need=("/vms/{vmid}", "VM.Snapshot"),
+       daemon=True,
        params={"snapname": TEXT, "vmstate": FLAG, "description": TEXT})
 def make_snapshot(call):
     return call.worker("qmsnapshot", lambda log: start.snapshot(
@@ -495,8 +506,8 @@ def rollback_task(node, vmid, name, then_start, log, caller, user):
 
 
 @route("POST", "/nodes/{node}/vzdump", daemon=True, params={
-    "vmid": TEXT, "mode": schema.enum("snapshot", "suspend", "stop"), "storage": TEXT, "compress": TEXT,
-    "remove": FLAG, "stopwait": COUNT})
+    "vmid": TEXT, "mode": schema.enum("snapshot", "suspend", "stop"), "storage": TEXT,
+    "compress": TEXT, "remove": FLAG, "stopwait": COUNT})
 def vzdump(call):
     vmid = int(call.params["vmid"])
     call.auth.need(f"/vms/{vmid}", "VM.Backup")

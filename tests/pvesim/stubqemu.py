@@ -180,7 +180,7 @@ class Vm:
                 sys.exit(0)
 
     def hears(self):
-        """Whether the guest obeys the power button; run/qemu-server/VMID.deaf makes it deaf meanwhile."""
+        """Whether the guest obeys the power button; the file VMID.deaf makes it deaf meanwhile."""
         return self.obeys and self.state == "running" and not os.path.exists(self.base + ".deaf")
 
     def forget(self):

@@ -1,7 +1,7 @@
 """What the list of VMs and status/current tell about one VM (recordings 02*, 07*, 09a).
 
-Numbers that a real node measures (load, traffic, disk operations) are all zero here; what a client may decide
-by is real: status, pid, uptime, lock, machine type and the state that QEMU reports.
+Numbers that a real node measures (load, traffic, disk operations) are all zero here; what a client
+may decide by is real: status, pid, uptime, lock, machine type and the state that QEMU reports.
 """
 import os
 import re
@@ -19,8 +19,8 @@ ZERO_STATS = dict.fromkeys([f"{a}_{b}" for a in ("rd", "wr", "unmap", "zone_appe
                            + [f"{a}_{b}_operations" for a in ("failed", "invalid")
                               for b in ("rd", "wr", "unmap", "zone_append", "flush")]
                            + ["flush_operations", "flush_total_time_ns", "wr_highest_offset"], 0)
-SUPPORT = {**dict.fromkeys("backup-access-api pbs-masterkey pbs-dirty-bitmap-migration backup-fleecing "
-                           "pbs-dirty-bitmap pbs-dirty-bitmap-savevm backup-max-workers "
+SUPPORT = {**dict.fromkeys("backup-access-api pbs-masterkey pbs-dirty-bitmap-migration "
+                           "backup-fleecing pbs-dirty-bitmap pbs-dirty-bitmap-savevm backup-max-workers "
                            "query-bitmap-info".split(), True), "pbs-library-version": "0.0 (stub)"}
 
 
@@ -29,14 +29,15 @@ def summary(node, vmid, full):
     conf = config.load(node, vmid)
     main = conf.main
     memory = int(re.match(r"(?:current=)?(\d+)", str(main.get("memory", "512")))[1]) << 20
-    found = {"vmid": vmid, "name": main.get("name", f"VM {vmid}"), "status": "stopped", "uptime": 0, "cpu": 0,
-             "cpus": int(main.get("sockets", 1)) * int(main.get("cores", 1)), "maxmem": memory, "mem": 0,
-             "memhost": 0, "maxdisk": boot_disk_size(main), "disk": 0, "netin": 0, "netout": 0}
+    found = {"vmid": vmid, "name": main.get("name", f"VM {vmid}"), "status": "stopped",
+             "cpus": int(main.get("sockets", 1)) * int(main.get("cores", 1)), "maxmem": memory,
+             "uptime": 0, "cpu": 0, "mem": 0, "memhost": 0, "maxdisk": boot_disk_size(main), "disk": 0, "netin": 0, "netout": 0}
     found.update({k: main[k] for k in ("lock", "template", "tags") if k in main})
     pid = backend(node).pid(node, vmid)
     if pid:
         found.update(status="running", pid=pid, uptime=uptime(pid))
-        found.update({f"pressure{a}{b}": 0 for a in ("cpu", "io", "memory") for b in ("full", "some")})
+        found.update({f"pressure{a}{b}": 0 for a in ("cpu", "io", "memory")
+                      for b in ("full", "some")})
     if full:
         found["qmpstatus"] = found["status"]
         if pid:
