@@ -14,25 +14,27 @@ skipped.
 """
 import concurrent.futures
 import contextlib
-import http.client
+import functools
 import json
 import os
 import re
 import shutil
-import signal
-import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "pvesim"))
+
+import node as nodes
+import stubqemu
+from replaynode import DAEMON, NODE, PVESIM, Sim
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, "data/pve-transcripts")
-PVESIM = os.path.join(HERE, "pvesim/pvesim")
 QEMU = shutil.which("qemu-system-x86_64")
-DAEMON, LAB, NODE = "pve-hwid@pve!daemon", "root@pam!lab", "pve-lab"
+LAB = "root@pam!lab"
 BRIDGE = "/sdn/zones/localnetwork/vmbr0"
 PARALLEL = 8            # most of the time is spent in 3 s and 10 s waits
 
@@ -125,117 +127,30 @@ if phase == "pre-start" and os.path.exists(root + "/refuse"):
 
 # -- a node to play against -----------------------------------------------------------------------
 
-class Sim:
-    """A fresh node with VM 105's (and 104's) images, running."""
+def fresh_node(template, recording, qemu):
+    """A running node with the images of VM 105 and 104, and the hooks that the recording needs."""
+    sim = Sim(template)
+    sim.settings(option_order=pick(OPTION_ORDER, recording) or [], qemu=qemu)
+    sim.hook("hook", pick(HOOKS, recording) or HOOK)
+    sim.hook("show.sh", SHOW % sim.root)
+    sim.hook("ctx", CONTEXT % sim.root)
+    sim.hook("notexec", HOOK, 0o644)
+    sim.serve()
+    return sim
 
-    def __init__(self, recording, qemu):
-        self.root = tempfile.mkdtemp(prefix="pvesim-replay-")
-        self.run("init", "--node", NODE, "--qemu", qemu)
-        self.secrets = {DAEMON: self.token(DAEMON), LAB: self.token(LAB)}
-        for vmid in (104, 105):
-            self.run("vm", str(vmid), "--disk", "scsi0=1G", "--disk", "scsi1=64M", "--disk", "sata0=4M")
-            os.unlink(self.conf(vmid))
-            images = self.path(f"var/lib/vz/images/{vmid}")
-            with open(f"{images}/vm-{vmid}-disk-3.raw", "wb") as f:
-                f.truncate(4 << 20)
-        self.settings(option_order=pick(OPTION_ORDER, recording) or [])
-        self.hook("hook", pick(HOOKS, recording) or HOOK)
-        self.hook("show.sh", SHOW % self.root)
-        self.hook("ctx", CONTEXT % self.root)
-        self.hook("notexec", HOOK, 0o644)
-        self.server = subprocess.Popen([PVESIM, "serve", self.root], stdout=subprocess.PIPE)
-        self.server.stdout.readline()
-        with open(self.path("pvesim/port"), encoding="ascii") as f:
-            self.port = int(f.read())
-        self.tls = ssl.create_default_context(cafile=self.path("etc/pve/pve-root-ca.pem"))
 
-    def close(self):
-        self.server.send_signal(signal.SIGTERM)
-        self.server.wait(20)
-        self.server.stdout.close()
-        shutil.rmtree(self.root)
-
-    def path(self, rel):
-        return os.path.join(self.root, rel)
-
-    def conf(self, vmid=105, node=NODE):
-        return self.path(f"etc/pve/nodes/{node}/qemu-server/{vmid}.conf")
-
-    def text(self, vmid=105):
-        with contextlib.suppress(FileNotFoundError), open(self.conf(vmid), "rb") as f:
-            return f.read().decode()
-        return None
-
-    def put_text(self, text, vmid=105, node=NODE):
-        os.makedirs(os.path.dirname(self.conf(vmid, node)), exist_ok=True)
-        with open(self.conf(vmid, node), "wb") as f:
-            f.write(text.encode())
-
-    def hook(self, name, text, mode=0o755):
-        path = self.path(f"var/lib/vz/snippets/{name}")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text)
-        os.chmod(path, mode)
-
-    def settings(self, **changed):
-        path = self.path("pvesim/settings.json")
-        with open(path, encoding="utf-8") as f:
-            values = {**json.load(f), **changed}
-        with open(path + ".new", "w", encoding="utf-8") as f:
-            json.dump(values, f)
-        os.rename(path + ".new", path)
-
-    def run(self, verb, *args):
-        """A command of pvesim; (exit code, stdout, stderr)."""
-        done = subprocess.run([PVESIM, verb, self.root, *args], capture_output=True, text=True,
-                              check=False, cwd=self.root)
-        if verb in ("init", "vm", "token") and done.returncode:
-            raise RuntimeError(done.stderr)
-        return done.returncode, done.stdout, done.stderr
-
-    def token(self, name, *args):
-        return self.run("token", name, *args)[1].strip()
-
-    def access(self, change):
-        path = self.path("pvesim/access.json")
-        with open(path, encoding="utf-8") as f:
-            values = json.load(f)
-        change(values)
-        with open(path + ".new", "w", encoding="utf-8") as f:
-            json.dump(values, f)
-        os.rename(path + ".new", path)
-
-    def running(self, vmid=105):
-        return self.run("qm", "status", str(vmid))[1] == "status: running\n"
-
-    def request(self, exchange, path, authorization):
-        """(status, reason, headers, body); the body parsed where it is JSON."""
-        headers = {}
-        if authorization:
-            headers["Authorization"] = authorization
-        body = exchange.get("raw_body")
-        if exchange.get("content_type_sent"):
-            headers["Content-Type"] = exchange["content_type_sent"]
-        if "json" in exchange:
-            body, headers["Content-Type"] = json.dumps(exchange["json"]), "application/json"
-        elif body is None and exchange.get("form") is not None:
-            body = urllib.parse.urlencode(exchange["form"])
-            if exchange["form"]:
-                headers["Content-Type"] = "application/x-www-form-urlencoded"
-        for name, value in (exchange.get("request_headers") or {}).items():
-            if value is not None:
-                headers[name] = value.replace("SECRET", self.secrets[DAEMON])
-        link = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls, timeout=60)
-        try:
-            link.request(exchange["method"], "/api2/json" + path, body, headers)
-            answer = link.getresponse()
-            raw = answer.read().decode()
-            found = {k.lower(): v for k, v in answer.getheaders()}
-            with contextlib.suppress(ValueError):
-                raw = json.loads(raw)
-            return answer.status, answer.reason, found, raw
-        finally:
-            link.close()
+def make_template(root):
+    """What every node here begins with; copied, since making certificates takes its time."""
+    def run(*args):
+        subprocess.run([PVESIM, args[0], root, *args[1:]], check=True, stdout=subprocess.DEVNULL)
+    run("init", "--node", NODE)
+    run("token", DAEMON)
+    run("token", LAB)
+    for vmid in (104, 105):
+        run("vm", str(vmid), "--disk", "scsi0=1G", "--disk", "scsi1=64M", "--disk", "sata0=4M")
+        os.unlink(os.path.join(root, f"etc/pve/nodes/{NODE}/qemu-server/{vmid}.conf"))
+        with open(os.path.join(root, f"var/lib/vz/images/{vmid}/vm-{vmid}-disk-3.raw"), "wb") as f:
+            f.truncate(4 << 20)
 
 
 def pick(table, recording):
@@ -637,6 +552,8 @@ class Stepper(Player):
                 out, err = out + one, err + two
             elif words[0] == "kill":
                 self.kill(9 if "-9" in words else 15)
+            elif words[0] == "sleep":
+                time.sleep(min(float(words[1]), 0.5))       # what follows the command needs a moment
             elif "system_powerdown" in command:
                 self.power_button()
         if "vzdump" in outcome["command"]:
@@ -659,10 +576,7 @@ class Stepper(Player):
             os.kill(int(f.read()), number)
 
     def power_button(self):
-        sys.path.insert(0, os.path.join(HERE, "pvesim"))
-        import node
-        import stubqemu
-        stubqemu.powerdown(node.Node(self.sim.root), self.vmid)
+        stubqemu.powerdown(nodes.Node(self.sim.root), self.vmid)
 
     def call(self, outcome, name):
         if "machine change pending" in name:
@@ -701,12 +615,12 @@ class Stepper(Player):
 
 # -- running them ----------------------------------------------------------------------------------
 
-def play(name):
+def play(name, template):
     """(name, problems, skipped, number of exchanges); in a process of its own."""
     with open(os.path.join(DATA, name + ".json"), encoding="utf-8") as f:
         recording = json.load(f)
     hooks = name.startswith("hook-")
-    sim = Sim(name, "stub" if hooks or not QEMU else "real")
+    sim = fresh_node(template, name, "stub" if hooks or not QEMU else "real")
     try:
         if name.startswith("08e"):
             sim.settings(cleanup_race=True, cleanup_delay=0.9)
@@ -721,14 +635,17 @@ def play(name):
 
 def main():
     names = sorted(f[:-5] for f in os.listdir(DATA) if f.endswith(".json"))
-    wanted = [n for n in names if not sys.argv[1:] or n.startswith(tuple(sys.argv[1:]))]
+    wanted = [n for n in sorted([*names, *NOT_PLAYED])
+              if not sys.argv[1:] or n.startswith(tuple(sys.argv[1:]))]
     for name in [n for n in wanted if n in NOT_PLAYED]:
         print(f"ok {name} # SKIP {NOT_PLAYED[name]}")
     todo = [n for n in wanted if n not in NOT_PLAYED]
     todo.sort(key=lambda n: next((i for i, s in enumerate(SLOW) if n.startswith(s)), len(SLOW)))
     failed = exchanges = 0
-    with concurrent.futures.ProcessPoolExecutor(PARALLEL) as pool:
-        for name, problems, skipped, count in pool.map(play, todo):
+    with tempfile.TemporaryDirectory(prefix="pvesim-replay-") as template, \
+            concurrent.futures.ProcessPoolExecutor(PARALLEL) as pool:
+        make_template(template)
+        for name, problems, skipped, count in pool.map(functools.partial(play, template=template), todo):
             exchanges += count
             failed += bool(problems)
             print(f"{'not ok' if problems else 'ok'} {name}" + (f" - {problems[0]}" if problems else ""), flush=True)

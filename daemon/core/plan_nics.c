@@ -20,7 +20,7 @@
 enum { NIC_NONE = -1 };
 
 struct nic {
-    char key[8]; /* "net31" */
+    char key[16]; /* "net31" */
     struct netdev now;
     int want; /* index into fp->nics; NIC_NONE */
 };

@@ -157,9 +157,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command not in METHODS:
             raise PveError(f"method '{self.command}' not available", 501, plain="empty")
         length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)           # all of it, else the answer may never be seen
         if length > BODY_MAX:
             raise PveError("for data too large", 501, plain=True)
-        raw = self.rfile.read(length)
         path, _, query = self.path.partition("?")
         if not path.startswith(PREFIX):
             raise PveError(f"no such file '{path}'", 404, plain=True)

@@ -11,10 +11,14 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, os.environ.get("PVE_HWID_BUILD", "build"))
@@ -53,6 +57,7 @@ class Node:
         self.root = tempfile.mkdtemp(prefix="hwid-", dir="/tmp")
         self.settings = dict(settings or {})
         self.server = self.daemon = None
+        self.daemon_ends = 0
         self.daemon_log = os.path.join(self.root, "daemon.log")
         self.run(PVESIM, "init", self.root, "--node", name, "--qemu", qemu)
         self.secret = self.run(PVESIM, "token", self.root, TOKEN).stdout.split()[-1]
@@ -160,7 +165,9 @@ class Node:
     def stop_daemon(self, sig=signal.SIGTERM):
         code = self.end(self.daemon, sig)
         self.daemon = None
-        os.rename(self.daemon_log, self.daemon_log + ".old")
+        # Kept for those who look for sanitizer reports; a new file, so that "is ready" is a new one too.
+        self.daemon_ends += 1
+        os.rename(self.daemon_log, f"{self.daemon_log}.{self.daemon_ends}")
         return code
 
     def log_text(self):
@@ -224,6 +231,22 @@ class Node:
         pid = int(self.read(f"run/qemu-server/{vmid}.pid"))
         with open(f"/proc/{pid}/cmdline", "rb") as f:
             return f.read().decode().split("\0")[:-1]
+
+    def api(self, method, path, form=None, token=None, secret=None):
+        """One call of PVE's API as somebody else: (status, data or message). Default: a token of root."""
+        if token is None:
+            token = "root@pam!test"
+            secret = self.run(PVESIM, "token", self.root, token).stdout.split()[-1]
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{self.port}/api2/json{path}", method=method,
+            data=urllib.parse.urlencode(form or {}).encode() if method != "GET" else None,
+            headers={"Authorization": f"PVEAPIToken={token}={secret}"})
+        context = ssl.create_default_context(cafile=self.path("etc/pve/pve-root-ca.pem"))
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=context) as reply:
+                return reply.status, json.load(reply)["data"]
+        except urllib.error.HTTPError as e:
+            return e.code, e.reason
 
     # --- what was seen --------------------------------------------------------------------------
     def requests(self, method=None):

@@ -82,6 +82,9 @@ static void encodings_become_utf_8(void **state)
         {"\xfc", "UTF-8", "?", true},
         {"a\xc3", NULL, "a?", true},
         {"\xed\xa0\x80", NULL, "???", true},
+        {"\xf5\x98\x8a\x97", NULL, "????", true}, /* beyond U+10FFFF; glibc's iconv takes it */
+        {"\xf4\x8f\xbf\xbf\xf0\x90\x80\x80", NULL, "\xf4\x8f\xbf\xbf\xf0\x90\x80\x80", false},
+        {"\xc0\x80\xe0\x80\x80", NULL, "?????", true},
         {"\xfc\x80", "Windows-1252", "\xc3\xbc\xe2\x82\xac", false},
         {"\xcf\xf0\xe8", "windows-1251", "\xd0\x9f\xd1\x80\xd0\xb8", false},
         {"\xb2\xe2", "GBK", "\xe6\xb5\x8b", false},
