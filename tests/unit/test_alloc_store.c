@@ -20,8 +20,6 @@
 #include "https_server.h"
 #include "io/file.h"
 #include "journal.h"
-#include "loop.h"
-#include "pve.h"
 #include "store.h"
 
 static char dir[] = "/tmp/pve-hwid-alloc-XXXXXX";
@@ -67,44 +65,6 @@ static int run_journal(void *data)
     return rc < 0 ? rc : journal_read(journal, 105, &records, &n, NULL);
 }
 
-struct asked {
-    size_t n;
-    int rc;
-};
-
-static void answered(void *userdata, const struct api_reply *reply)
-{
-    struct asked *asked = userdata;
-
-    assert_int_equal(reply->result, API_UNREACHABLE);
-    asked->n++;
-    asked->rc = reply->message == NULL || strstr(reply->message, "memory") != NULL ? -ENOMEM : 0;
-}
-
-/* Nobody listens: an answer needs no server here, and comes whatever fails. */
-static int run_pve(void *data)
-{
-    CLEANUP(pve_freep) struct pve *pve = NULL;
-    struct api_request *request = NULL;
-    struct asked asked = {0};
-    int rc = pve_new(data, settings, "a@b!c=d", &pve, NULL);
-
-    if (rc < 0) {
-        return rc;
-    }
-    request = api_request_new(API_PUT, "/nodes/n/qemu/105/config");
-    if (request == NULL || api_request_add(request, "smbios1", "a=b") < 0) {
-        api_request_free(request);
-        return -ENOMEM;
-    }
-    rc = pve_send(pve, request, answered, &asked, NULL, NULL);
-    if (rc < 0) {
-        return rc;
-    }
-    assert_true(loop_until(data, &asked.n, 1, 10000));
-    return asked.rc;
-}
-
 static void the_store_survives(void **state)
 {
     assert_true(alloc_fail_each(run_store, *state, ALLOC_FAIL_OWN) > 5);
@@ -118,11 +78,6 @@ static void the_journal_survives(void **state)
     assert_true(alloc_fail_each(run_journal, file, ALLOC_FAIL_OWN) > 5);
     (void)alloc_fail_each(run_journal, file,
                           ALLOC_FAIL_OWN | ALLOC_FAIL_JANSSON | ALLOC_FAIL_ANY_RESULT);
-}
-
-static void the_client_survives(void **state)
-{
-    assert_true(alloc_fail_each(run_pve, *state, ALLOC_FAIL_OWN) > 10);
 }
 
 static int put(const char *name, const char *text)
@@ -149,9 +104,7 @@ static int set_up(void **state)
     }
     free(settings->fingerprint_dir);
     settings->fingerprint_dir = str_printf("%s/fingerprints", dir);
-    return str_replace(&settings->pve_dir, dir) < 0 ||
-                   str_replace(&settings->api_url, "https://127.0.0.1:1") < 0 ||
-                   put("pve-hwid/105.json", "{}") < 0 ||
+    return str_replace(&settings->pve_dir, dir) < 0 || put("pve-hwid/105.json", "{}") < 0 ||
                    put("qemu-server/105.conf", "name: x\n") < 0
                ? -1
                : 0;
@@ -170,7 +123,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_store_survives),
         cmocka_unit_test(the_journal_survives),
-        cmocka_unit_test(the_client_survives),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
