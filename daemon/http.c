@@ -218,30 +218,6 @@ static void transfer_explain(const struct http_transfer *t, CURLcode code, struc
 
 /* --- one transfer -------------------------------------------------------------------------- */
 
-/* "HTTP/1.1 500 some words\r\n": the last status line counts, 1xx may come before it. */
-static void transfer_take_status_line(struct http_transfer *t, const char *line, size_t len)
-{
-    const char *words = memchr(line, ' ', len);
-    size_t n;
-
-    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n')) {
-        len--;
-    }
-    t->reason[0] = '\0';
-    if (words == NULL || words + 4 >= line + len) {
-        return; /* no reason phrase behind " 200" */
-    }
-    words += 4;
-    words += *words == ' ' ? 1 : 0;
-    n = (size_t)(line + len - words);
-    n = n < REASON_MAX - 1 ? n : REASON_MAX - 1;
-    for (size_t i = 0; i < n; i++) {
-        /* control bytes have no business in a log line */
-        t->reason[i] = (unsigned char)words[i] < ' ' || words[i] == '\x7f' ? ' ' : words[i];
-    }
-    t->reason[n] = '\0';
-}
-
 static size_t transfer_on_header(char *line, size_t size, size_t n, void *userdata)
 {
     struct http_transfer *t = userdata;
@@ -249,7 +225,7 @@ static size_t transfer_on_header(char *line, size_t size, size_t n, void *userda
 
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         t->headers_whole = false;
-        transfer_take_status_line(t, line, len);
+        form_take_reason(line, len, t->reason, sizeof(t->reason));
     } else if (len > 0 && (line[0] == '\r' || line[0] == '\n')) {
         t->headers_whole = true;
     }
