@@ -87,6 +87,7 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     }
     r->recovering = true;
     r->begun = true;
+    r->stuck = memory->stuck;
     rc = reconcile_take_steps(r, memory->steps);
     /* Steps we cannot read back tell us nothing to look for; the fresh plan decides. */
     return rc == -EINVAL ? 0 : rc;

@@ -283,6 +283,9 @@ static int go_on_to_start(struct reconcile *r, struct reconcile_action *out)
         r->dropped = "it is running already";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
+    if (r->dropped != NULL) {
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+    }
     if (r->outcome == RECONCILE_NOTHING) {
         r->dropped = "it is not on this node any more, or has no fingerprint";
     } else if (r->ha_managed) {
