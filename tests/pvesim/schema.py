@@ -222,7 +222,8 @@ for _name in ("acpi autostart freeze kvm localtime numa onboot protection reboot
 for _name in ("affinity agent args amd-sev audio0 cicustom cipassword citype ciuser hookscript "
               "hotplug hugepages intel-tdx ivshmem keyboard nameserver rng0 searchdomain "
               "spice_enhancements sshkeys startdate startup tags vga vmgenid vmstatestorage "
-              "watchdog parent vmstate runningmachine runningcpu running-nets-host-mtu snapstate").split():
+              "watchdog parent vmstate runningmachine runningcpu running-nets-host-mtu "
+              "snapstate").split():
     OPTIONS[_name] = ANY
 for _bus, _count in SLOTS.items():
     for _i in range(_count):
