@@ -41,3 +41,25 @@ bool form_path_is_sane(const char *path)
     }
     return true;
 }
+
+void form_take_reason(const char *line, size_t len, char *reason, size_t size)
+{
+    const char *words = memchr(line, ' ', len);
+    size_t n;
+
+    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n')) {
+        len--;
+    }
+    reason[0] = '\0';
+    if (words == NULL || words + 4 >= line + len) {
+        return; /* nothing behind " 500" */
+    }
+    words += 4;
+    words += *words == ' ' ? 1 : 0;
+    n = (size_t)(line + len - words);
+    n = n < size - 1 ? n : size - 1;
+    for (size_t i = 0; i < n; i++) {
+        reason[i] = (unsigned char)words[i] < ' ' || words[i] == '\x7f' ? ' ' : words[i];
+    }
+    reason[n] = '\0';
+}

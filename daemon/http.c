@@ -52,6 +52,7 @@ struct http_transfer {
     CURL *easy;
     struct buf form; /* of the query or the body */
     struct buf body;
+    bool headers_whole;
     char reason[REASON_MAX];
     char detail[CURL_ERROR_SIZE];
     http_done done;
@@ -152,10 +153,9 @@ static void transfer_explain_certificate(const struct http_transfer *t, struct e
     static const char prefix[] = "SSL certificate problem: ";
     const struct http *http = t->http;
     const char *detail = str_starts(t->detail, prefix) ? t->detail + strlen(prefix) : t->detail;
-    long chain = 0;
 
-    (void)curl_easy_getinfo(t->easy, CURLINFO_SSL_VERIFYRESULT, &chain); /* else 0 */
-    if (chain == 0) {
+    /* Chain and name share one code; CURLINFO_SSL_VERIFYRESULT does not tell them apart either. */
+    if (strstr(detail, "subject name") != NULL) {
         (void)err_set(err, 0,
                       "%s shows a certificate of another name (%s); set api_url in pve-hwid.conf "
                       "to a name or address that its certificate has",
@@ -218,36 +218,18 @@ static void transfer_explain(const struct http_transfer *t, CURLcode code, struc
 
 /* --- one transfer -------------------------------------------------------------------------- */
 
-/* "HTTP/1.1 500 some words\r\n": the last status line counts, 1xx may come before it. */
-static void transfer_take_status_line(struct http_transfer *t, const char *line, size_t len)
-{
-    const char *words = memchr(line, ' ', len);
-    size_t n;
-
-    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n')) {
-        len--;
-    }
-    t->reason[0] = '\0';
-    if (words == NULL || words + 4 >= line + len) {
-        return; /* no reason phrase behind " 200" */
-    }
-    words += 4;
-    words += *words == ' ' ? 1 : 0;
-    n = (size_t)(line + len - words);
-    n = n < REASON_MAX - 1 ? n : REASON_MAX - 1;
-    for (size_t i = 0; i < n; i++) {
-        /* control bytes have no business in a log line */
-        t->reason[i] = (unsigned char)words[i] < ' ' || words[i] == '\x7f' ? ' ' : words[i];
-    }
-    t->reason[n] = '\0';
-}
-
 static size_t transfer_on_header(char *line, size_t size, size_t n, void *userdata)
 {
-    if (size * n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        transfer_take_status_line(userdata, line, size * n);
+    struct http_transfer *t = userdata;
+    size_t len = size * n;
+
+    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        t->headers_whole = false;
+        form_take_reason(line, len, t->reason, sizeof(t->reason));
+    } else if (len > 0 && (line[0] == '\r' || line[0] == '\n')) {
+        t->headers_whole = true;
     }
-    return size * n;
+    return len;
 }
 
 static size_t transfer_on_body(char *bytes, size_t size, size_t n, void *userdata)
@@ -318,12 +300,14 @@ static void http_drain(struct http *http)
 
     while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
         struct http_transfer *t = NULL;
+        CURLcode code = message->data.result; /* the message dies with its transfer */
 
         if (message->msg != CURLMSG_DONE) {
             continue;
         }
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t); /* set by us */
-        transfer_finish(t, message->data.result);
+        /* curl takes a connection that ends among the headers for a whole answer without a body */
+        transfer_finish(t, code == CURLE_OK && !t->headers_whole ? CURLE_GOT_NOTHING : code);
     }
 }
 

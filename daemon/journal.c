@@ -212,12 +212,16 @@ static int parse_lines(const struct buf *text, json_t *records, size_t *ret_bad)
 
     while (line < end) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
+        json_error_t error = {.text = ""};
         json_t *record;
 
         if (newline == NULL) {
             break;
         }
-        record = json_loadb(line, (size_t)(newline - line), JSON_REJECT_DUPLICATES, NULL);
+        record = json_loadb(line, (size_t)(newline - line), JSON_REJECT_DUPLICATES, &error);
+        if (record == NULL && json_error_code(&error) == json_error_out_of_memory) {
+            return -ENOMEM; /* a record that is overlooked is worse than a journal not read */
+        }
         if (!json_is_object(record)) {
             json_decref(record);
             bad += is_torn(line, (size_t)(newline - line)) ? 0 : 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * See pve.h. pve_send() only queues; a deferred event source sends what the limits allow, so that a
- * request that cannot even be sent is told like any other failure, from the event loop.
+ * See pve.h. pve_send() only queues; a timer that is due at once sends what the limits allow, so
+ * that a request that cannot even be sent is told like any other failure, from the event loop. Not
+ * a deferred source: one that enables itself again keeps sd-event from looking at any timer.
  *
  * A call that is forgotten while it is under way keeps its place until its answer is there: PVE is
  * still busy with it, and a second changing request beside it would block another of its workers.
@@ -90,7 +91,9 @@ static void queue_remove(struct pve_queue *queue, struct pve_call *call)
 
 static void pve_wake(struct pve *pve)
 {
-    (void)sd_event_source_set_enabled(pve->pump, SD_EVENT_ONESHOT); /* it exists */
+    /* Neither can fail for a timer that exists. */
+    (void)sd_event_source_set_time_relative(pve->pump, 0);
+    (void)sd_event_source_set_enabled(pve->pump, SD_EVENT_ONESHOT);
 }
 
 static void call_finish(struct pve_call *call, const struct api_reply *reply)
@@ -155,11 +158,12 @@ static void call_start(struct pve_call *call)
 
 /* A done function called from here may send and cancel: only the heads of the queues are held. What
  * it sends waits for the next turn of the loop, so that one who never gives up blocks nobody. */
-static int pve_on_pump(sd_event_source *source, void *userdata)
+static int pve_on_pump(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct pve *pve = userdata;
 
     (void)source;
+    (void)usec;
     for (size_t i = 0; i < PVE_CLASSES; i++) {
         struct pve_queue *queue = &pve->queues[i];
 
@@ -286,11 +290,10 @@ int pve_new(sd_event *event, const struct settings *settings, const char *token,
     if (rc < 0) {
         return rc;
     }
-    rc = sd_event_add_defer(event, &pve->pump, pve_on_pump, pve);
+    rc = sd_event_add_time_relative(event, &pve->pump, CLOCK_MONOTONIC, 0, 1, pve_on_pump, pve);
     if (rc < 0) {
-        return err_set(err, rc, "cannot make an event source: %s", strerror(-rc));
+        return err_set(err, rc, "cannot make a timer: %s", strerror(-rc));
     }
-    pve_wake(pve);
     *ret = STEAL(pve);
     return 0;
 }

@@ -116,7 +116,7 @@ void server_call_progress(struct server_call *call, json_t *parameters)
 {
     struct buf frame = BUF_INIT(WIRE_REPLY_MAX);
 
-    if (call_wants_answer(call) && call->wire.more) {
+    if (parameters != NULL && call_wants_answer(call) && call->wire.more) {
         wire_add_reply(&frame, parameters, true);
         if (frame.error == 0) { /* else: one line of progress less */
             conn_send(call->client->conn, frame.data, frame.len);
@@ -134,8 +134,10 @@ static void call_answer(struct server_call *call, const char *error, json_t *par
     if (call_wants_answer(call)) {
         if (error != NULL) {
             wire_add_error(&frame, error, parameters);
-        } else {
+        } else if (parameters != NULL) {
             wire_add_reply(&frame, parameters, false);
+        } else {
+            frame.error = -ENOMEM;
         }
         call_send(call, &frame);
     }

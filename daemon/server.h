@@ -80,8 +80,10 @@ bool server_call_is_gone(const struct server_call *call);
  * handler's, who ends it as ever (also from inside on_gone). NULL: nothing. */
 void server_call_on_gone(struct server_call *call, void (*on_gone)(void *userdata), void *userdata);
 
-/* These take over the reference to `parameters`; NULL is {}. server_call_progress() does nothing
- * for a client that did not ask for `more`. An answer over WIRE_REPLY_MAX becomes Failed. */
+/* These take over the reference to `parameters`. NULL is what a json_pack() without memory returns:
+ * a reply becomes Failed, progress is left out; only an error may be without parameters on purpose.
+ * server_call_progress() does nothing for a client that did not ask for `more`. An answer over
+ * WIRE_REPLY_MAX becomes Failed. */
 void server_call_progress(struct server_call *call, json_t *parameters);
 void server_call_reply(struct server_call *call, json_t *parameters);
 void server_call_error(struct server_call *call, const char *error, json_t *parameters);

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests of the command line share: lines `ok NAME`, `not ok NAME - why`, `ok NAME # SKIP
-why`; running build/pve-hwid with a deadline and a bare environment. BUILD names the build folder."""
+why`; running build/pve-hwid with a deadline and a bare environment. PVE_HWID_BUILD names the build folder."""
 import os
 import re
 import subprocess
 import sys
 import traceback
 
-PROGRAM = os.path.join(os.environ.get("BUILD", "build"), "pve-hwid")
+PROGRAM = os.path.join(os.environ.get("PVE_HWID_BUILD", "build"), "pve-hwid")
 ENV = {
     "PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "TERM": "xterm",
     # leaks and undefined behaviour must fail a test, not only be printed

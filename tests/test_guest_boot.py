@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Does a guest really see the hardware identity which the configuration gives it?
 
 Boots the tiny guest of tests/guest through the simulator's own way of starting QEMU, in the combinations that

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Does the simulator give QEMU what a PVE node gives it, and does QEMU then really have it?
 
 The first half compares command lines, the expected words being those recorded on a PVE node (11k).  The second

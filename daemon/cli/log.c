@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * `pve-hwid log`: the change journal of a VM. A record's keys are the journal's business: time and
- * event come first, all others follow as they are, so that nothing that was recorded is hidden.
+ * `pve-hwid log`: the change journal of a VM (core/record.h). Time, type and sentence of a record
+ * come first, its changes below it, one a line. What only machines want (keys, API calls) is left
+ * to --json; fields that are not known here are shown as they are.
  */
 #include <errno.h>
 
@@ -10,28 +11,57 @@
 #include "cli/args.h"
 #include "cli/calls.h"
 
-static bool is_head(const char *key)
+static bool is_one_of(const char *key, const char *const *words, size_t n)
 {
-    return str_equal(key, "time") || str_equal(key, "event") || str_equal(key, "vmid");
-}
-
-/* "key=value"; texts as they are, everything else as JSON. */
-static void add_field(struct buf *line, const char *key, const json_t *value)
-{
-    CLEANUP_FREE char *text = NULL;
-
-    if (json_is_null(value)) {
-        return;
-    }
-    if (!json_is_string(value)) {
-        text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        if (text == NULL) {
-            line->error = -ENOMEM;
-            return;
+    for (size_t i = 0; i < n; i++) {
+        if (str_equal(key, words[i])) {
+            return true;
         }
     }
-    buf_addf(line, "%s%s=%s", line->len > 0 ? " " : "", key,
-             text != NULL ? text : json_string_value(value));
+    return false;
+}
+
+/* A sentence stands for itself; else "key=value", what is no text as JSON. */
+static void add_field(struct buf *line, const char *key, const json_t *value)
+{
+    static const char *const hidden[] = {"v",   "time",  "type",    "vmid",
+                                         "key", "steps", "changes", "notes"};
+    static const char *const sentences[] = {"cause", "outcome", "why", "message"};
+    CLEANUP_FREE char *json = NULL;
+    const char *text = json_string_value(value);
+    bool sentence = text != NULL && is_one_of(key, sentences, ARRAY_SIZE(sentences));
+
+    if (json_is_null(value) || is_one_of(key, hidden, ARRAY_SIZE(hidden))) {
+        return;
+    }
+    if (text == NULL) {
+        json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        line->error = json == NULL && line->error == 0 ? -ENOMEM : line->error;
+        text = json != NULL ? json : "";
+    }
+    buf_addf(line, "%s%s%s%s", line->len > 0 ? (sentence ? ", " : " ") : "", sentence ? "" : key,
+             sentence ? "" : "=", text);
+}
+
+/* A row below that of its record. */
+static void add_below(struct out_table *table, const char *text)
+{
+    out_table_add(table, OUT_PLAIN, " ");
+    out_table_add(table, OUT_PLAIN, " ");
+    out_table_add(table, OUT_PLAIN, text);
+}
+
+static void add_change(struct out_table *table, const json_t *change)
+{
+    const char *option = json_string_value(json_object_get(change, "option"));
+    const char *old = json_string_value(json_object_get(change, "old"));
+    const char *new = json_string_value(json_object_get(change, "new"));
+    CLEANUP_FREE char *text = str_printf("%s: %s -> %s", option != NULL ? option : "?",
+                                         old != NULL ? old : "(not set)",
+                                         new != NULL ? new : "(not set)");
+
+    table->failed = table->failed || text == NULL;
+    add_below(table, text);
 }
 
 static void add_record(struct out_table *table, json_t *record)
@@ -40,25 +70,27 @@ static void add_record(struct out_table *table, json_t *record)
     char when[OUT_TIME_SIZE];
     const char *key;
     json_t *value;
+    size_t i;
 
     json_object_foreach (record, key, value) {
-        if (!is_head(key)) {
-            add_field(&line, key, value);
-        }
+        add_field(&line, key, value);
     }
-    if (line.error != 0) {
-        table->failed = true;
-        return;
-    }
+    table->failed = table->failed || line.error != 0;
     out_table_add(table, OUT_PLAIN,
                   out_iso_time(json_string_value(json_object_get(record, "time")), when));
-    out_table_add(table, OUT_BOLD, json_string_value(json_object_get(record, "event")));
+    out_table_add(table, OUT_BOLD, json_string_value(json_object_get(record, "type")));
     out_table_add(table, OUT_PLAIN, line.data);
+    json_array_foreach (json_object_get(record, "changes"), i, value) {
+        add_change(table, value);
+    }
+    json_array_foreach (json_object_get(record, "notes"), i, value) {
+        add_below(table, json_string_value(value));
+    }
 }
 
 static enum cli_exit print_records(const struct cli *cli, const json_t *records)
 {
-    static const char *const heads[] = {"TIME", "EVENT", "WHAT"};
+    static const char *const heads[] = {"TIME", "TYPE", "WHAT"};
     CLEANUP(out_table_fini) struct out_table table;
     size_t i;
     json_t *record;
@@ -128,7 +160,7 @@ const struct verb verb_log = {
     .name = "log",
     .summary = "Shows what was changed in a VM, when and why",
     .usage = "log VMID [--json]",
-    .details = "The change journal, oldest first; times are local.\n\n"
+    .details = "The change journal, oldest first; times are local. --json has all of it.\n\n"
                "Examples:\n"
                "  pve-hwid log 105\n"
                "  pve-hwid log 105 --json | jq '.records[-1]'\n",

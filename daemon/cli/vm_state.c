@@ -15,14 +15,15 @@ static const struct state {
 } states[] = {
     {"in-sync", CLI_OK, OUT_GOOD},
     {"differs", CLI_DIFFERS, OUT_WARN},
-    {"held", CLI_OK, OUT_DIM},
+    {"held", CLI_BUSY, OUT_WARN}, /* its start was stopped on purpose and is owed */
     {"rewriting", CLI_BUSY, OUT_WARN},
     {"verifying", CLI_BUSY, OUT_WARN},
     {"starting", CLI_BUSY, OUT_WARN},
     {"failed", CLI_ERROR, OUT_BAD},
+    {"stuck", CLI_ERROR, OUT_BAD},
     {"no-config", CLI_OK, OUT_DIM},
     {"bad-fingerprint", CLI_ERROR, OUT_BAD},
-    {"not-ours", CLI_BUSY, OUT_DIM},
+    {"unknown", CLI_ERROR, OUT_DIM},
 };
 
 /* A state of a newer daemon that we do not know is nothing to call success. */
@@ -40,10 +41,6 @@ static const struct state *find_state(const struct vm_state *vm)
 
 enum cli_exit vm_state_exit(const struct vm_state *vm)
 {
-    /* On hold nothing is done, but a question deserves the true answer. */
-    if (str_equal(vm->state, "held") && vm->changes > 0) {
-        return CLI_DIFFERS;
-    }
     return find_state(vm)->code;
 }
 

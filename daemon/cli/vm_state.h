@@ -32,8 +32,8 @@ void vm_state_list_fini(struct vm_state_list *list);
 /* All keys always, null where not known. New reference; NULL: no memory. */
 json_t *vm_state_list_json(const struct vm_state_list *list);
 
-/* What `check` answers with: OK, DIFFERS, BUSY while something is under way or somebody else holds
- * the VM, ERROR. A VM that is not on this node (no-config) is nothing to worry about. */
+/* What `check` answers with: OK, DIFFERS, BUSY while something is under way, ERROR. A VM that is
+ * not on this node (no-config) is nothing to worry about. */
 enum cli_exit vm_state_exit(const struct vm_state *vm);
 enum out_style vm_state_style(const struct vm_state *vm);
 

@@ -269,12 +269,17 @@ static bool is_cut_off(const json_error_t *error, const char *text, size_t len)
     enum { LONGEST_UTF8 = 4 };
     enum json_error_code code = json_error_code(error);
     bool at_end = error->position >= 0 && (size_t)error->position + LONGEST_UTF8 > len;
+    const char *first = text, *end = text + len;
 
-    for (; len > 0 && ascii_is_space(text[len - 1]); len--) {
+    for (; first < end && ascii_is_space(*first); first++) {
     }
-    return code == json_error_premature_end_of_input ||
-           ((code == json_error_invalid_syntax || code == json_error_invalid_utf8) && at_end &&
-            len > 0 && text[len - 1] != '}');
+    for (; end > first && ascii_is_space(end[-1]); end--) {
+    }
+    if (first == end || code == json_error_premature_end_of_input) {
+        return true;
+    }
+    return at_end && *first == '{' && end[-1] != '}' &&
+           (code == json_error_invalid_syntax || code == json_error_invalid_utf8);
 }
 
 static int load(const char *text, size_t len, json_t **ret_root, struct err *err)
@@ -289,8 +294,8 @@ static int load(const char *text, size_t len, json_t **ret_root, struct err *err
     if (*ret_root != NULL) {
         return 0;
     }
-    if (json_error_code(&error) == json_error_out_of_memory) {
-        return err_oom(err);
+    if (json_error_code(&error) == json_error_out_of_memory || error.text[0] == '\0') {
+        return err_oom(err); /* out of memory, jansson mostly says nothing at all */
     }
     if (is_cut_off(&error, text, len)) {
         return err_set(err, -EAGAIN,
@@ -298,6 +303,7 @@ static int load(const char *text, size_t len, json_t **ret_root, struct err *err
                        "written",
                        error.line);
     }
+    str_tame(error.text); /* it quotes what it stumbled over */
     return err_set(err, -EINVAL, "line %d, column %d: no JSON: %s", error.line, error.column,
                    error.text);
 }
@@ -307,7 +313,7 @@ int fingerprint_parse(const char *text, size_t len, struct fingerprint **ret_fp,
     CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
     json_auto_t *value = NULL;
     struct jsonread root = {0};
-    int rc = load(text, len, &value, err);
+    int rc = load(len > 0 ? text : "", len, &value, err); /* an empty buffer may be NULL */
 
     if (rc < 0) {
         return rc;

@@ -45,10 +45,7 @@ int jsonread_wrong(const struct jsonread *at, const char *key, struct err *err, 
     va_start(args, format);
     (void)vsnprintf(sentence, sizeof(sentence), format, args); /* a cut sentence is still one */
     va_end(args);
-    for (char *c = sentence; *c != '\0'; c++) {
-        /* Sentences quote foreign text and end on terminals. */
-        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
-    }
+    str_tame(sentence);
     if (write_path(key != NULL ? &below : at, path, sizeof(path)) == 0) {
         return err_set(err, -EINVAL, "%s", sentence);
     }

@@ -11,7 +11,6 @@
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "core/drive.h"
 #include "core/plan_builder.h"
 
 /* --- the value ------------------------------------------------------------------------------- */
@@ -30,6 +29,7 @@ static void plan_clear_changes(struct plan *plan)
         for (size_t j = 0; j < step->n_sets; j++) {
             free(step->sets[j].option);
             free(step->sets[j].value);
+            free(step->sets[j].old);
         }
         free(step->sets);
         free(step->remove);
@@ -110,8 +110,7 @@ int plan_step_set(struct plan_step *step, const char *option, const char *value)
         return rc;
     }
     set = &step->sets[step->n_sets++];
-    set->option = str_dup(option);
-    set->value = str_dup(value);
+    *set = (struct plan_set){.option = str_dup(option), .value = str_dup(value)};
     return set->option == NULL || set->value == NULL ? -ENOMEM : 0;
 }
 
@@ -130,109 +129,6 @@ int plan_edit_first(struct plan *plan, const struct plan_edit *edit)
         }
     }
     return plan_step_set(&plan->steps[0], edit->option, edit->new);
-}
-
-int plan_unreadable(struct plan_builder *b, bool needed, const char *why)
-{
-    return notes_add(needed ? &b->plan->refusals : &b->obstacles,
-                     "%s: PVE ignores this line and deletes it with the next change; correct or "
-                     "remove it",
-                     why);
-}
-
-/* --- what keeps PVE from taking a change ------------------------------------------------------ */
-
-static int find_bad_lines(struct plan_builder *b)
-{
-    const struct pveconf *conf = b->in->conf;
-
-    for (size_t i = 0; i < conf->n_bad; i++) {
-        const struct pveconf_bad *bad = &conf->bad[i];
-        int rc = notes_add(&b->obstacles,
-                           "line %u (\"%s\"): %s: PVE ignores this line and deletes it with the "
-                           "next change; correct or remove it",
-                           bad->line, bad->text, bad->why);
-
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-static int find_states(struct plan_builder *b)
-{
-    const char *lock = pveconf_get(b->in->conf, "lock");
-    const char *template = pveconf_get(b->in->conf, "template");
-    bool is_template = false;
-    int rc = 0;
-
-    if (lock != NULL) {
-        rc = notes_add(&b->obstacles, "VM is locked (%s): PVE takes no change until that has ended",
-                       lock);
-    }
-    if (rc == 0 && template != NULL && propstr_bool(template, &is_template) && is_template) {
-        rc = notes_add(&b->obstacles, "VM is a template: it is never started, and its clones get "
-                                      "fingerprints of their own");
-    }
-    return rc;
-}
-
-/* The volume of any key that holds one; NULL: none, or one that may well be attached twice. */
-static int read_volume(const struct pveconf_key *key, char **ret_volume)
-{
-    CLEANUP(drive_fini) struct drive drive = {0};
-    struct drive_slot slot = {DRIVE_SCSI, 0}; /* efidisk0 and tpmstate0 read like any other disk */
-    int rc;
-
-    if (!drive_slot_parse(key->key, &slot) && !str_equal(key->key, "efidisk0") &&
-        !str_equal(key->key, "tpmstate0")) {
-        return 0;
-    }
-    rc = drive_parse(slot, key->value, &drive, NULL);
-    if (rc < 0) {
-        return rc == -ENOMEM ? rc : 0; /* what cannot be read is told by plan_disks() */
-    }
-    if (drive.cdrom || str_equal(drive.volume, "none")) {
-        return 0;
-    }
-    *ret_volume = STEAL(drive.volume);
-    return 0;
-}
-
-/* One image behind two slots is how data is lost. PVE would start that VM, and moving one of the
- * two would make it harder to see. */
-static int find_shared_volumes(struct plan_builder *b)
-{
-    const struct pveconf_section *main = &b->in->conf->sections[0];
-    struct notes volumes = {0}, slots = {0};
-    int rc = 0;
-
-    for (size_t i = 0; i < main->n && rc == 0; i++) {
-        CLEANUP_FREE char *volume = NULL;
-
-        rc = read_volume(&main->keys[i], &volume);
-        if (rc < 0 || volume == NULL) {
-            continue;
-        }
-        for (size_t j = 0; j < volumes.n && rc == 0; j++) {
-            if (str_equal(volumes.items[j], volume)) {
-                rc = notes_add(&b->obstacles,
-                               "%s and %s both name the volume %s: two disks on one image destroy "
-                               "each other's data; remove one of the two",
-                               slots.items[j], main->keys[i].key, volume);
-            }
-        }
-        if (rc == 0) {
-            rc = notes_add(&volumes, "%s", volume);
-        }
-        if (rc == 0) {
-            rc = notes_add(&slots, "%s", main->keys[i].key);
-        }
-    }
-    notes_fini(&volumes);
-    notes_fini(&slots);
-    return rc;
 }
 
 /* --- everything else that is only compared ---------------------------------------------------- */
@@ -289,8 +185,8 @@ static int settle(struct plan_builder *b)
 static int build(struct plan_builder *b)
 {
     static int (*const parts[])(struct plan_builder *) = {
-        find_nothing_to_say, find_states, find_bad_lines, find_shared_volumes, plan_smbios,
-        plan_machine,        plan_nics,   plan_disks,     compare_firmware,    settle,
+        find_nothing_to_say, plan_obstacles, plan_smbios,      plan_machine,
+        plan_nics,           plan_disks,     compare_firmware, settle,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

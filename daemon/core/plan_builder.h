@@ -37,10 +37,16 @@ int plan_edit_first(struct plan *plan, const struct plan_edit *edit);
 int plan_step_add(struct plan *plan, struct plan_step **ret_step);
 int plan_step_set(struct plan_step *step, const char *option, const char *value);
 
+/* plan_obstacles.c */
 /* A value that PVE could not read, with the parser's sentence, which names the option: refused
  * where the fingerprint needs it, else an obstacle. */
 int plan_unreadable(struct plan_builder *b, bool needed, const char *why);
 
+/* Does `args` speak of this device, as in `-set device.scsi0.ver=2.0`? QEMU would not start if the
+ * device were gone or of another kind, and only root@pam may change `args`. */
+bool plan_args_name(const struct plan_builder *b, const char *device);
+
+int plan_obstacles(struct plan_builder *b);
 int plan_smbios(struct plan_builder *b);
 int plan_machine(struct plan_builder *b);
 int plan_nics(struct plan_builder *b);

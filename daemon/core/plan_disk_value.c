@@ -139,6 +139,7 @@ static int set_identities(struct plan_disk_set *set, struct plan_disk *disk, str
         {"vendor", passthrough ? NULL : want->vendor},
         {"product", passthrough ? NULL : want->product},
     };
+    bool any = false;
 
     for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
         int rc = set_identity(set, disk, drive, wishes[i].option, wishes[i].value);
@@ -147,11 +148,15 @@ static int set_identities(struct plan_disk_set *set, struct plan_disk *disk, str
             return rc;
         }
         if (rc > 0) {
-            buf_addf(also(why), "%s is what the guest saw on VMware", wishes[i].option);
+            buf_addf(any ? why : also(why), "%s%s", any ? ", " : "", wishes[i].option);
+            any = true;
         }
         if (rc > 0 && i == 0) {
             disk->serial_after = wishes[i].value;
         }
+    }
+    if (any) {
+        buf_adds(why, " as the guest saw it on VMware");
     }
     return 0;
 }

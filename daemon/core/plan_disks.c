@@ -155,37 +155,6 @@ static int match_disks(struct plan_disk_set *set)
 
 /* --- where each goes -------------------------------------------------------------------------- */
 
-static bool is_taken(const struct plan_disk_set *set, struct drive_slot slot)
-{
-    char name[DRIVE_SLOT_SIZE];
-
-    drive_slot_format(slot, name);
-    /* Whatever is there, a cdrom too. Nor is a slot used again that a disk of this plan leaves: one
-     * name for one disk all the way, in the journal and for whoever undoes half of it. */
-    if (pveconf_get(set->b->in->conf, name) != NULL) {
-        return true;
-    }
-    for (size_t i = 0; i < set->n; i++) {
-        if (drive_slot_equal(set->items[i].to, slot)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool choose_slot(struct plan_disk_set *set, struct plan_disk *disk)
-{
-    struct drive_slot slot = {.bus = disk->bus};
-
-    for (; slot.index < drive_bus_slots(slot.bus); slot.index++) {
-        if (!is_taken(set, slot)) {
-            disk->to = slot;
-            return true;
-        }
-    }
-    return false;
-}
-
 static struct plan_disk *find_wanted(struct plan_disk_set *set, size_t want)
 {
     for (size_t i = 0; i < set->n; i++) {
@@ -216,6 +185,9 @@ static int note_fixed(struct plan_disk_set *set, const struct plan_disk *disk)
 /* In the fingerprint's order, so that the first disk gets the lowest slot. */
 static int choose_slots(struct plan_disk_set *set)
 {
+    struct plan_slots slots;
+
+    plan_slots_read(set, &slots);
     for (size_t want = 0; want < set->b->in->fp->n_disks; want++) {
         struct plan_disk *disk = find_wanted(set, want);
         int rc = 0;
@@ -225,7 +197,7 @@ static int choose_slots(struct plan_disk_set *set)
         }
         if (disk->fixed != NULL) {
             rc = note_fixed(set, disk);
-        } else if (!choose_slot(set, disk)) {
+        } else if (!plan_slots_choose(&slots, set, disk, &disk->to)) {
             rc = note_no_slot(set, disk->bus);
         }
         if (rc != 0) {
@@ -309,15 +281,23 @@ static bool is_true(const struct pveconf *conf, const char *key)
     return value != NULL && propstr_bool(value, &truth) && truth;
 }
 
-static int check_protection(struct plan_disk_set *set)
+/* What forbids a move, once it is known that there is one. */
+static int check_moves(struct plan_disk_set *set)
 {
-    if (!is_true(set->b->in->conf, "protection")) {
-        return 0;
-    }
     for (size_t i = 0; i < set->n; i++) {
-        if (plan_disk_moves(&set->items[i])) {
+        char slot[DRIVE_SLOT_SIZE];
+
+        if (!plan_disk_moves(&set->items[i])) {
+            continue;
+        }
+        drive_slot_format(set->items[i].place.slot, slot);
+        if (is_true(set->b->in->conf, "protection")) {
             return all_stay(set, "`protection: 1` keeps PVE from taking a disk off its slot; "
                                  "switch it off for the move");
+        }
+        if (plan_args_name(set->b, slot)) {
+            return all_stay(set, "`args` speaks of one that would move, and QEMU would not start; "
+                                 "only root@pam may change `args`");
         }
     }
     return 0;
@@ -394,7 +374,7 @@ static int decide(struct plan_disk_set *set)
     set_targets(set);
     rc = choose_slots(set);
     if (rc == 0) {
-        rc = check_protection(set);
+        rc = check_moves(set);
     }
     if (rc == 0) {
         rc = choose_scsihw(set);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The disks of a plan: private to plan_disks.c (what becomes of each), plan_match.c (which is
- * which), plan_disk_value.c (the new value of one) and plan_steps.c (the calls and the boot order).
+ * which), plan_slots.c (free slots), plan_disk_value.c (the new value of one), plan_steps.c (the
+ * calls) and plan_boot.c (the boot order).
  */
 #ifndef CORE_PLAN_DISKS_H
 #define CORE_PLAN_DISKS_H
@@ -15,6 +16,7 @@
 
 enum {
     PLAN_DISKS_MAX = 57,      /* all slots of all buses: 4 + 6 + 31 + 16 */
+    PLAN_SLOTS_MAX = 31,      /* of one bus */
     PLAN_NO_DISK = -1,        /* not in the fingerprint */
     PLAN_RANK_NONE = INT_MAX, /* not in the boot order */
 };
@@ -51,6 +53,21 @@ struct plan_disk_set {
     bool scsihw_changes; /* to pvscsi */
 };
 
+/* plan_slots.c: which slots are taken, whatever by. */
+struct plan_slots {
+    bool taken[DRIVE_BUSES][PLAN_SLOTS_MAX];
+};
+
+void plan_slots_read(const struct plan_disk_set *set, struct plan_slots *slots);
+/*
+ * Takes the lowest free slot of the bus behind those of the disks that come before this one (their
+ * `to`), else the lowest: the order of the disks is kept within a bus. False: none is free.
+ */
+bool plan_slots_choose(struct plan_slots *slots, const struct plan_disk_set *set,
+                       const struct plan_disk *disk, struct drive_slot *ret_slot);
+/* Would a plan made after the disk `last_done` choose the slots that this one has for the rest? */
+bool plan_slots_agree_after(const struct plan_disk_set *set, int last_done);
+
 /* plan_match.c */
 enum plan_matched {
     PLAN_MATCHED,
@@ -71,8 +88,18 @@ int plan_disk_value(struct plan_disk_set *set, struct plan_disk *disk);
 bool plan_disk_moves(const struct plan_disk *disk);
 const char *plan_scsihw(const struct plan_disk_set *set);
 
-/* plan_steps.c: boot order to ranks, and all changes to steps. 0 or -ENOMEM. */
+/* plan_boot.c. 0 or -ENOMEM. */
+/* Boot order to ranks. */
 void plan_rank_disks(struct plan_disk_set *set);
+/* Before the first move: an order that PVE will take. */
+int plan_boot_prepare(struct plan_disk_set *set);
+/* Puts what this move makes of `boot` (or `bootdisk`) into its step. */
+int plan_boot_step(struct plan_disk_set *set, struct plan_step *step, const char *from,
+                   const char *to, bool first_move);
+/* After all steps: what they made of it, as changes. */
+int plan_boot_record(struct plan_disk_set *set);
+
+/* plan_steps.c: all changes to steps. 0 or -ENOMEM. */
 int plan_disk_steps(struct plan_disk_set *set);
 
 #endif

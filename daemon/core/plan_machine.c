@@ -60,8 +60,8 @@ static char *explain(const struct plan_builder *b, const struct machine *m,
     CLEANUP(buf_fini) struct buf why = BUF_INIT(0);
 
     buf_addf(&why, "q35 of at least %d.%d is wanted", least.major, least.minor);
-    if (!b->ovmf) {
-        buf_adds(&why, ": under SeaBIOS Windows finds no SMBIOS data in an older one");
+    if (!b->ovmf && b->in->fp->machine_major < least.major) {
+        buf_adds(&why, ": with 8.1 and 8.2 Windows under SeaBIOS finds no SMBIOS data");
     }
     if (m->kind == MACHINE_PC) {
         buf_adds(&why, "; from pc to q35 every PCI device gets a new place, which a guest detects "

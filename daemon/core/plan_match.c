@@ -244,10 +244,26 @@ static bool agrees_after(const struct plan_disk_set *set, int last_done)
     return true;
 }
 
+static bool all_named(const struct fingerprint *fp)
+{
+    for (size_t i = 0; i < fp->n_disks; i++) {
+        if (fp->disks[i].volume == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool plan_match_is_stable(const struct plan_disk_set *set)
 {
+    if (all_named(set->b->in->fp)) {
+        return true; /* wherever they are */
+    }
     for (size_t i = 0; i < set->n; i++) {
-        if (set->items[i].value != NULL && !agrees_after(set, set->items[i].place.want)) {
+        const struct plan_disk *disk = &set->items[i];
+
+        if (disk->value != NULL && (!agrees_after(set, disk->place.want) ||
+                                    !plan_slots_agree_after(set, disk->place.want))) {
             return false;
         }
     }

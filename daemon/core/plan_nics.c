@@ -20,7 +20,7 @@
 enum { NIC_NONE = -1 };
 
 struct nic {
-    char key[8]; /* "net31" */
+    char key[16]; /* "net31" */
     struct netdev now;
     int want; /* index into fp->nics; NIC_NONE */
 };
@@ -134,11 +134,10 @@ static int match_nics(struct plan_builder *b, struct nics *nics)
         return 0;
     }
     return notes_add(&b->plan->notes,
-                     "the fingerprint has %zu NICs, this VM has %zu: %s, as nothing tells which is "
+                     "%s: the fingerprint names %zu, this VM has %zu, and nothing tells which is "
                      "which; add or remove NICs, or give them the MACs of the fingerprint",
-                     fp->n_nics, nics->n,
-                     by_mac > 0 ? "only those with a MAC of the fingerprint are matched"
-                                : "NICs stay");
+                     by_mac > 0 ? "NICs without a MAC of the fingerprint stay" : "NICs stay",
+                     fp->n_nics, nics->n);
 }
 
 /* May this MAC be set? 0 yes, 1 no (told), -ENOMEM. */
@@ -213,6 +212,12 @@ static int change_model(struct plan_builder *b, struct nic *nic, struct buf *why
     if (model == NULL || str_equal(model, nic->now.model)) {
         return 0;
     }
+    if (plan_args_name(b, nic->key)) {
+        return notes_add(&b->plan->notes,
+                         "%s: its model stays: `args` speaks of this device, and QEMU might not "
+                         "start with another; only root@pam may change `args`",
+                         nic->key);
+    }
     if (str_replace(&nic->now.model, model) < 0) {
         return -ENOMEM;
     }
@@ -239,7 +244,7 @@ static int change_mac(struct plan_builder *b, const struct nics *nics, struct ni
         return rc < 0 ? rc : 0;
     }
     copy_mac_upper(nic->now.mac, mac);
-    buf_addf(why, "%sits MAC there was %s", why->len > 0 ? "; " : "", mac);
+    buf_addf(why, "%sits MAC on VMware was %s", why->len > 0 ? "; " : "", mac);
     return 1;
 }
 

@@ -40,9 +40,7 @@ void vmx_note(struct vmx *v, const char *format, ...)
         v->error = -ENOMEM;
         return;
     }
-    for (char *c = text; *c != '\0'; c++) {
-        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
-    }
+    str_tame(text);
     v->error = notes_add(v->notes, "%s",
                          v->n_notes++ < NOTES_MAX ? text : "there is more to tell than fits here");
 }

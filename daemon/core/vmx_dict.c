@@ -110,6 +110,12 @@ static int add_entry(struct vmx_dict *dict, const char *name, size_t name_len, c
     return 0;
 }
 
+/* VMware allows more; but names end up in notes, and no real one has other bytes than these. */
+static bool is_name_byte(char c)
+{
+    return ascii_is_print(c) && c != ' ' && c != '=' && c != '#';
+}
+
 /* One line without its newline. Blank lines and comments (also "#!/usr/bin/vmware") are nothing. */
 static int read_line(struct vmx_dict *dict, const char *at, const char *end, size_t number,
                      struct lines *lines)
@@ -121,7 +127,7 @@ static int read_line(struct vmx_dict *dict, const char *at, const char *end, siz
     if (at == end || *at == '#') {
         return 0;
     }
-    for (; at < end && !ascii_is_space(*at) && *at != '=' && *at != '#'; at++) {
+    for (; at < end && is_name_byte(*at); at++) {
     }
     name_len = (size_t)(at - name);
     at = skip_blanks(at, end);
@@ -222,7 +228,7 @@ int vmx_dict_parse(const char *text, size_t len, struct vmx_dict *ret_dict, stru
     if (rc < 0) {
         return rc;
     }
-    rc = read_lines(&dict, text, len, &lines);
+    rc = read_lines(&dict, len > 0 ? text : "", len, &lines); /* an empty buffer may be NULL */
     if (rc == 0 && lines.good == 0) {
         return err_set(err, -EINVAL,
                        "this is no .vmx file: no line of it has the form name = \"value\"");

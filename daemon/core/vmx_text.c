@@ -92,6 +92,52 @@ static int convert(iconv_t cd, const char *bytes, struct buf *out, bool *lossy)
     return out->error;
 }
 
+/* Bytes of the UTF-8 character at `s` (RFC 3629: shortest form, no surrogates, up to U+10FFFF), or
+ * 0. Our own, because glibc's iconv lets through what JSON does not allow. */
+static size_t utf8_length(const char *s)
+{
+    static const struct {
+        unsigned char first, last, second_min, second_max;
+        size_t len;
+    } rows[] = {
+        {0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    const unsigned char *u = (const unsigned char *)s;
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (u[0] < rows[i].first || u[0] > rows[i].last) {
+            continue;
+        }
+        if (rows[i].len > 1 && (u[1] < rows[i].second_min || u[1] > rows[i].second_max)) {
+            return 0;
+        }
+        for (size_t k = 2; k < rows[i].len; k++) {
+            if ((u[k] & 0xc0) != 0x80) {
+                return 0;
+            }
+        }
+        return rows[i].len;
+    }
+    return 0;
+}
+
+/* What is no UTF-8 becomes one '?' per byte. */
+static void scrub(char *text, bool *lossy)
+{
+    while (*text != '\0') {
+        size_t len = utf8_length(text);
+
+        if (len == 0) {
+            *text = '?';
+            *lossy = true;
+            len = 1;
+        }
+        text += len;
+    }
+}
+
 /* Cut to `max` bytes between characters; controls to '?'; blanks at both ends off. */
 static void tidy(char *text, size_t max, bool *lossy)
 {
@@ -119,30 +165,42 @@ static void tidy(char *text, size_t max, bool *lossy)
     text[len - start] = '\0';
 }
 
-int vmx_text_decode(const char *bytes, const char *encoding, size_t max, char **ret_text,
-                    bool *ret_lossy)
+/* Through iconv, from an encoding of the table. */
+static int decode(const char *bytes, const char *from, char **ret_text, bool *lossy)
 {
     CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
-    const char *from = libc_name(encoding);
-    bool lossy = false;
-    iconv_t cd = iconv_open(utf8, from != NULL ? from : utf8);
-    char *text;
+    iconv_t cd = iconv_open(utf8, from);
     int rc;
 
     if (cd == (iconv_t)-1) {
         /* A libc without that table is a small installation: ASCII still comes through. */
-        cd = errno == EINVAL ? iconv_open(utf8, utf8) : cd;
-        lossy = true;
+        *ret_text = errno == EINVAL ? str_dup(bytes) : NULL;
+        return *ret_text == NULL ? -ENOMEM : 0;
     }
-    if (cd == (iconv_t)-1) {
-        return -ENOMEM;
-    }
-    rc = convert(cd, bytes, &out, &lossy);
+    rc = convert(cd, bytes, &out, lossy);
     (void)iconv_close(cd); /* it frees; there is nothing left to fail */
-    text = rc < 0 ? NULL : buf_steal(&out);
-    if (text == NULL) {
-        return -ENOMEM;
+    *ret_text = rc < 0 ? NULL : buf_steal(&out);
+    return *ret_text == NULL ? -ENOMEM : 0;
+}
+
+int vmx_text_decode(const char *bytes, const char *encoding, size_t max, char **ret_text,
+                    bool *ret_lossy)
+{
+    const char *from = libc_name(encoding);
+    bool lossy = false;
+    char *text = NULL;
+    int rc = 0;
+
+    if (from == NULL || from == utf8) {
+        text = str_dup(bytes);
+        rc = text == NULL ? -ENOMEM : 0;
+    } else {
+        rc = decode(bytes, from, &text, &lossy);
     }
+    if (rc < 0) {
+        return rc;
+    }
+    scrub(text, &lossy);
     tidy(text, max, &lossy);
     *ret_text = text;
     *ret_lossy = lossy;

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the two tests of the simulator's QEMU share: a node to start VMs on, and the TAP lines.
 
 A test is a function that raises AssertionError (or anything else) when it fails and Skip when it cannot run

@@ -1,9 +1,9 @@
 """Tokens, privileges and the words with which PVE refuses.
 
-ROOT/pvesim/access.json holds users (`enable`, `expire`) and tokens (`secret`, `expire`, `acl`: path ->
-privileges, `null` for a token of root@pam, which may all). Privileges come from the deepest path
-that has an entry, as with PVE's propagated roles. A token is never "root", not even root's: what PVE reserves
-for the root login stays closed to every request of the API.
+ROOT/pvesim/access.json holds users (`enable`, `expire`) and tokens (`secret`, `expire`, `acl`: path
+-> privileges, `null` for a token of root@pam, which may all). Privileges come from the deepest path
+that has an entry, as with PVE's propagated roles. A token is never "root", not even root's: what
+PVE reserves for the root login stays closed to every request of the API.
 """
 import hmac
 import json
@@ -27,7 +27,7 @@ class Auth:
 
     def __init__(self, name, acl, is_root=False):
         self.name, self.acl, self.is_root = name, acl, is_root
-        self.watched = not is_root      # the simulator judges clients of the API, not people at the shell
+        self.watched = not is_root      # judged are clients of the API, not people at the shell
 
     def privileges(self, path):
         best = None
@@ -69,7 +69,8 @@ def add_token(node, name, privileges=None, path=None, expire=0, secret=None):
     if not TOKEN_NAME.fullmatch(name):
         raise PveError(f"'{name}' is no token name: it must look like user@realm!name")
     access = load(node)
-    token = access["tokens"].setdefault(name, {"secret": secret or str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
+    secret = secret or str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+    token = access["tokens"].setdefault(name, {"secret": secret,
                                                "acl": {}})
     token["expire"] = expire
     if name.startswith("root@pam!"):

@@ -1,10 +1,11 @@
 """The HTTPS side: pveproxy of the simulated node, with PVE's way of telling errors.
 
- - The text of an error is the HTTP reason phrase; JSON bodies repeat it as `message`; a 401 has no body
-   and comes after 3 seconds; every answer but 200 closes the connection.
+ - The text of an error is the HTTP reason phrase; JSON bodies repeat it as `message`; a 401 has no
+   body and comes after 3 seconds; every answer but 200 closes the connection.
  - In form bodies only the part of a value up to a raw `=` survives: `a=b=c` is `a` = `b`.
  - pveproxy answers plain reads of files itself and hands the rest to pvedaemon (daemons.py).
- - `faults` is the one seam for misbehaviour: ROOT/pvesim/faults.json, read anew whenever it changes.
+ - `faults` is the one seam for misbehaviour: ROOT/pvesim/faults.json, read anew whenever it
+   changes.
 """
 import contextlib
 import http.server
@@ -39,9 +40,11 @@ class Drop(Exception):
 class Faults:
     """Rules that match requests: a list of objects with
 
-    method, path (regular expressions, default: all), nth (1 = first match, or a list; default: every),
-    action: `delay` (seconds, then go on), `status` (status, message, instead of handling),
-            `drop` (close, nothing done), `applied-then-lost` (handled, then closed without an answer).
+    method, path  regular expressions; default: all
+    nth           1 = the first request that matches, or a list of such numbers; default: every one
+    action        `delay` (seconds, then go on), `status` (status, message, instead of handling),
+                  `drop` (close, nothing done), `applied-then-lost` (handled, then closed without
+                  an answer)
     """
 
     def __init__(self, node):
@@ -110,8 +113,9 @@ def parse_json(raw):
         found = json.loads(text)
     except json.JSONDecodeError as e:
         rest = text[e.pos:] or "(end of string)"
-        raise PveError("malformed JSON string, neither tag, array, object, number, string or atom, at character "
-                       f'offset {e.pos} (before "{rest}") at {PERL} line 934.\n', plain=True) from None
+        raise PveError("malformed JSON string, neither tag, array, object, number, string or atom, "
+                       f'at character offset {e.pos} (before "{rest}") at {PERL} line 934.\n',
+                       plain=True) from None
     if not isinstance(found, dict):
         raise PveError(f"Not a HASH reference at {PERL} line 978.\n", plain=True)
     return {k: int(v) if isinstance(v, bool) else v for k, v in found.items()}
@@ -157,9 +161,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command not in METHODS:
             raise PveError(f"method '{self.command}' not available", 501, plain="empty")
         length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)           # all of it, else the answer may never be seen
         if length > BODY_MAX:
             raise PveError("for data too large", 501, plain=True)
-        raw = self.rfile.read(length)
         path, _, query = self.path.partition("?")
         if not path.startswith(PREFIX):
             raise PveError(f"no such file '{path}'", 404, plain=True)
@@ -209,7 +213,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         status, message = reply["status"], reply.get("message", "OK")
         plain = reply.get("plain")
         if status == 200:
-            body = {"data": reply["data"], **({"total": reply["total"]} if "total" in reply else {})}
+            body = {"data": reply["data"],
+                    **({"total": reply["total"]} if "total" in reply else {})}
             body = json.dumps(body).encode()
         elif plain:
             body = b"" if plain == "empty" else message.encode()
@@ -253,13 +258,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 def serve(node, port, say):
     """Run the node until SIGTERM or SIGINT; then end all that belongs to it."""
     node.check_socket_paths()
+    port_file = node.path("pvesim/port")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(port_file)            # of a server that was killed
     daemon_pids = [daemons.pvedaemon(node), daemons.qmeventd(node)]     # before any thread exists
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     server = Server(node, port)
     threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
-    port_file = node.path("pvesim/port")
     write_file(port_file, f"{server.server_address[1]}\n", 0o644)
     say(server.server_address[1])
     try:

@@ -143,7 +143,8 @@ def _clean(conf):
             if value is None:
                 raise PveError(f"unable to parse value of '{key}' - got undefined value\n")
             if "\n" in str(value):
-                raise PveError(f"unable to parse value of '{key}' - property contains a line feed\n")
+                raise PveError(f"unable to parse value of '{key}' - "
+                               "property contains a line feed\n")
             if str(value).strip():
                 try:
                     values[key] = schema.check_file_value(key, str(value))

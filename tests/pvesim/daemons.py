@@ -1,11 +1,12 @@
 """The node's daemons: pvedaemon with its three workers, and qmeventd.
 
-pvedaemon's workers are single processes, one request at a time: a synchronous PUT that waits for a flock
-occupies one, and with all three occupied every call they handle waits (08g). Tasks are forked by the worker
-that got the request, so that a hook's ancestors are `task UPID:...`, `pvedaemon worker`, `pvedaemon`.
+pvedaemon's workers are single processes, one request at a time: a synchronous PUT that waits for a
+flock occupies one, and with all three occupied every call they handle waits (08g). Tasks are forked
+by the worker that got the request, so that a hook's ancestors are `task UPID:...`, `pvedaemon
+worker`, `pvedaemon`.
 
-qmeventd notices that a QEMU has ended and starts `qm cleanup`, which runs post-stop for a guest that powered off
-or crashed, and restarts a VM that was to be rebooted.
+qmeventd notices that a QEMU has ended and starts `qm cleanup`, which runs post-stop for a guest
+that powered off or crashed, and restarts a VM that was to be rebooted.
 """
 import contextlib
 import json
@@ -34,7 +35,8 @@ def run_call(node, request, background=None):
     """The answer to a request that pveproxy or a pvedaemon worker handles: always a dict."""
     auth = access.by_name(node, request["user"])
     try:
-        data = routes.execute(node, request["method"], request["path"], request["params"], auth, background)
+        data = routes.execute(node, request["method"], request["path"], request["params"], auth,
+                              background)
     except PveError as e:
         return error_reply(e)
     except Exception as e:
@@ -76,7 +78,8 @@ def pvedaemon(node):
 
 def _supervise(node, listener):
     os.chdir("/")
-    workers = {tasks.fork(lambda: _work(node, listener), "pvedaemon worker") for _ in range(WORKERS)}
+    workers = {tasks.fork(lambda: _work(node, listener), "pvedaemon worker")
+               for _ in range(WORKERS)}
     while workers:
         gone, _ = os.wait()
         if gone in workers:
@@ -154,4 +157,5 @@ def _start_cleanup(node, vmid, pid):
         _, worker = tasks.spawn(node, "qmstart", vmid, "root@pam",
                                 lambda log: start.start(node, vmid, log, start.Caller()))
         tasks.wait(worker)
-    tasks.fork(lambda: start.cleanup(node, vmid, pid, restart), f"/usr/bin/perl /usr/sbin/qm cleanup {vmid} {how}")
+    tasks.fork(lambda: start.cleanup(node, vmid, pid, restart),
+               f"/usr/bin/perl /usr/sbin/qm cleanup {vmid} {how}")

@@ -33,7 +33,8 @@ DEFAULT_SETTINGS = {
 DEFAULT_STORAGES = "dir: local\n\tpath /var/lib/vz\n\tcontent images,rootdir,iso,snippets,backup\n"
 LOCK_TIMEOUT = 10
 SOCKET_PATH_MAX = 107       # sun_path is 108 bytes with its NUL
-SUBDIR = {"iso": "template/iso", "snippets": "snippets", "backup": "dump", "vztmpl": "template/cache"}
+SUBDIR = {"iso": "template/iso", "snippets": "snippets", "backup": "dump",
+          "vztmpl": "template/cache"}
 
 
 class PveError(Exception):

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The QEMU process of a simulated VM: start, ask, stop.
 
 Purpose: the rest of the simulator only knows these verbs.  What QEMU is given is decided in qemu_argv.py,

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From the configuration of a PVE virtual machine to the command line of a real QEMU; qemu.py runs it.
 
 Purpose: the simulator of a PVE node must not only say that a VM "runs with the new hardware"; a guest must

@@ -1,20 +1,19 @@
 """The calls of the API: which there are, who may make them, what they answer.
 
-Each route says where a real node handles it: `daemon=True` in one of the three pvedaemon workers (which a PUT
-that waits for a flock occupies), else in pveproxy itself (08g). `execute` runs in either place and
-knows nothing of HTTP.
+Each route says where a real node handles it: `daemon=True` in one of the three pvedaemon workers
+(which a PUT that waits for a flock occupies), else in pveproxy itself (08g). `execute` runs in
+either place and knows nothing of HTTP.
 """
 import functools
 import hashlib
-import os
 import re
-import time
 
 import config
 import schema
 import start
 import tasks
 import update
+import vmstatus
 from node import PveError, backend, param_error, write_file
 
 VERSION = {"release": "9.2", "repoid": "14a22df35955d97d", "version": "9.2.11"}
@@ -109,8 +108,8 @@ fixed("GET", "/nodes/{node}/version", VERSION)
 fixed("GET", "/", names("subdir", "version cluster nodes storage access pools"))
 fixed("GET", "/nodes/{node}/capabilities/qemu", names("name", "cpu cpu-flags machines migration"))
 fixed("GET", "/nodes/{node}/qemu/{vmid}", names(
-    "subdir", "config cloudinit pending status unlink vncproxy termproxy migrate resize move rrd rrddata "
-    "monitor agent snapshot spiceproxy sendkey firewall mtunnel remote_migrate"))
+    "subdir", "config cloudinit pending status unlink vncproxy termproxy migrate resize move rrd "
+    "rrddata monitor agent snapshot spiceproxy sendkey firewall mtunnel remote_migrate"))
 fixed("GET", "/nodes/{node}/qemu/{vmid}/status", names(
     "subdir", "current start stop reset shutdown suspend reboot"))
 fixed("GET", "/nodes/{node}/qemu/{vmid}/cloudinit", [], need=("/vms/{vmid}", "VM.Audit"))
@@ -119,7 +118,8 @@ fixed("GET", "/nodes/{node}/storage", [])
 
 @route("GET", "/nodes")
 def nodes(call):
-    return [{"id": f"node/{call.node.name}", "node": call.node.name, "status": "unknown", "type": "node",
+    return [{"id": f"node/{call.node.name}", "node": call.node.name, "status": "unknown",
+             "type": "node",
              "ssl_fingerprint": fingerprint(call.node)}]
 
 
@@ -156,9 +156,11 @@ def resources(call):
     found = []
     if kind in (None, "vm"):
         found += [{"id": f"qemu/{vmid}", "node": node.name, "status": "unknown", "type": "qemu",
-                   "vmid": vmid} for vmid in node.vmids() if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
+                   "vmid": vmid} for vmid in node.vmids()
+                  if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
     if kind in (None, "node"):
-        found.append({"id": f"node/{node.name}", "node": node.name, "status": "unknown", "type": "node"})
+        found.append({"id": f"node/{node.name}", "node": node.name, "status": "unknown",
+                      "type": "node"})
     return found
 
 
@@ -217,7 +219,8 @@ def ha_get(call):
     return ha_entry(call.node, call.uri["sid"])
 
 
-@route("POST", "/cluster/ha/resources", need=CONSOLE, params={"sid": TEXT, "state": TEXT}, daemon=True)
+@route("POST", "/cluster/ha/resources", need=CONSOLE, params={"sid": TEXT, "state": TEXT},
+       daemon=True)
 def ha_add(call):
     found = ha_read(call.node)[0]
     found[int(call.params["sid"].partition(":")[2])] = call.params.get("state", "started")
@@ -234,7 +237,8 @@ def ha_delete(call):
 
 @route("GET", "/cluster/ha/status/current", need=AUDIT)
 def ha_status(call):
-    return [{"id": "quorum", "node": call.node.name, "quorate": 1, "status": "OK", "type": "quorum"},
+    return [{"id": "quorum", "node": call.node.name, "quorate": 1, "status": "OK",
+             "type": "quorum"},
             {"armed-state": "standby", "id": "fencing", "node": call.node.name,
              "status": "standby (CRM watchdog standby)", "type": "fencing"}]
 
@@ -246,7 +250,8 @@ def ha_groups(_call):
 
 @route("GET", "/cluster/status", need=AUDIT)
 def cluster_status(call):
-    return [{"id": f"node/{call.node.name}", "ip": "127.0.0.1", "level": "", "local": 1, "nodeid": 0,
+    return [{"id": f"node/{call.node.name}", "ip": "127.0.0.1", "level": "", "local": 1,
+             "nodeid": 0,
              "name": call.node.name, "online": 1, "type": "node"}]
 
 
@@ -365,7 +370,8 @@ def task_status(call):
     return info
 
 
-@route("GET", "/nodes/{node}/tasks/{upid}/log", params={"start": COUNT, "limit": COUNT}, daemon=True)
+@route("GET", "/nodes/{node}/tasks/{upid}/log", params={"start": COUNT, "limit": COUNT},
+       daemon=True)
 def task_log(call):
     task_allowed(call, tasks.parse(call.uri["upid"]))
     lines, total = tasks.log_lines(call.node, call.uri["upid"], int(call.params.get("start", 0)),
@@ -382,8 +388,9 @@ class Total(list):
 
 
 @route("GET", "/nodes/{node}/tasks", daemon=True, params={
-    "vmid": COUNT, "limit": COUNT, "start": COUNT, "errors": FLAG, "typefilter": TEXT, "userfilter": TEXT,
-    "since": COUNT, "until": COUNT, "source": schema.enum("archive", "active", "all"), "statusfilter": TEXT})
+    "vmid": COUNT, "limit": COUNT, "start": COUNT, "errors": FLAG, "since": COUNT, "until": COUNT,
+    "typefilter": TEXT, "userfilter": TEXT, "statusfilter": TEXT,
+    "source": schema.enum("archive", "active", "all")})
 def task_list(call):
     source = call.params.get("source", "archive")
     audit = call.auth.may(f"/nodes/{call.node.name}", "Sys.Audit")
@@ -410,12 +417,14 @@ START_PARAMS = {"skiplock": FLAG, "stateuri": TEXT, "migratedfrom": TEXT, "migra
                 "migration_network": TEXT, "nets-host-mtu": TEXT, "with-conntrack-state": FLAG}
 STOP_PARAMS = {"skiplock": FLAG, "timeout": COUNT, "forceStop": FLAG, "keepActive": FLAG,
                "overrule-shutdown": FLAG, "migratedfrom": TEXT}
-ROOT_PARAMS = ("skiplock", "stateuri", "migratedfrom", "migration_type", "targetstorage", "keepActive")
+ROOT_PARAMS = ("skiplock", "stateuri", "migratedfrom", "migration_type", "targetstorage",
+               "keepActive")
 
 
 def power(action, kind, work, params, ha=None):
     """status/ACTION: a task of its own kind; for a HA-managed VM only a request to HA."""
-    @route("POST", "/nodes/{node}/qemu/{vmid}/status/" + action, need=POWER, params=params, daemon=True)
+    @route("POST", "/nodes/{node}/qemu/{vmid}/status/" + action, need=POWER, params=params,
+           daemon=True)
     def handler(call):
         for name in ROOT_PARAMS:
             if name in call.params and not call.auth.is_root:
@@ -468,7 +477,8 @@ power("suspend", "qmpause", do_suspend, {"skiplock": FLAG, "todisk": FLAG, "stat
 power("resume", "qmresume", simple(start.resume), {"skiplock": FLAG, "nocheck": FLAG})
 
 
-@route("POST", "/nodes/{node}/qemu/{vmid}/snapshot", need=("/vms/{vmid}", "VM.Snapshot"), daemon=True,
+@route("POST", "/nodes/{node}/qemu/{vmid}/snapshot", need=("/vms/{vmid}", "VM.Snapshot"),
+       daemon=True,
        params={"snapname": TEXT, "vmstate": FLAG, "description": TEXT})
 def make_snapshot(call):
     return call.worker("qmsnapshot", lambda log: start.snapshot(
@@ -496,8 +506,8 @@ def rollback_task(node, vmid, name, then_start, log, caller, user):
 
 
 @route("POST", "/nodes/{node}/vzdump", daemon=True, params={
-    "vmid": TEXT, "mode": schema.enum("snapshot", "suspend", "stop"), "storage": TEXT, "compress": TEXT,
-    "remove": FLAG, "stopwait": COUNT})
+    "vmid": TEXT, "mode": schema.enum("snapshot", "suspend", "stop"), "storage": TEXT,
+    "compress": TEXT, "remove": FLAG, "stopwait": COUNT})
 def vzdump(call):
     vmid = int(call.params["vmid"])
     call.auth.need(f"/vms/{vmid}", "VM.Backup")
@@ -532,72 +542,9 @@ def each_vm(call, log, kind, sentence, work):
 
 # -- status --------------------------------------------------------------------------------------
 
-ZERO_STATS = dict.fromkeys([f"{a}_{b}" for a in ("rd", "wr", "unmap", "zone_append")
-                            for b in ("bytes", "merged", "operations", "total_time_ns")]
-                           + [f"{a}_{b}_operations" for a in ("failed", "invalid")
-                              for b in ("rd", "wr", "unmap", "zone_append", "flush")]
-                           + ["flush_operations", "flush_total_time_ns", "wr_highest_offset"], 0)
-SUPPORT = {**dict.fromkeys("backup-access-api pbs-masterkey pbs-dirty-bitmap-migration backup-fleecing "
-                           "pbs-dirty-bitmap pbs-dirty-bitmap-savevm backup-max-workers "
-                           "query-bitmap-info".split(), True), "pbs-library-version": "0.0 (stub)"}
-
-
-def summary(node, vmid, full):
-    """What the list of VMs, or with `full` status/current, tells about one VM."""
-    conf = config.load(node, vmid)
-    main = conf.main
-    memory = int(re.match(r"(?:current=)?(\d+)", str(main.get("memory", "512")))[1]) << 20
-    found = {"vmid": vmid, "name": main.get("name", f"VM {vmid}"), "status": "stopped", "uptime": 0, "cpu": 0,
-             "cpus": int(main.get("sockets", 1)) * int(main.get("cores", 1)), "maxmem": memory, "mem": 0,
-             "memhost": 0, "maxdisk": boot_disk_size(main), "disk": 0, "netin": 0, "netout": 0}
-    found.update({k: main[k] for k in ("lock", "template", "tags") if k in main})
-    pid = backend(node).pid(node, vmid)
-    if pid:
-        found.update(status="running", pid=pid, uptime=uptime(pid))
-        found.update({f"pressure{a}{b}": 0 for a in ("cpu", "io", "memory") for b in ("full", "some")})
-    if full:
-        found["qmpstatus"] = found["status"]
-        if pid:
-            found.update(running_details(node, vmid, main, memory))
-    return found
-
-
-def running_details(node, vmid, main, memory):
-    module = backend(node)
-    try:
-        state = module.qmp(node, vmid, "query-status")["status"]
-        number = module.qmp(node, vmid, "query-version")["qemu"]
-    except module.QemuError:
-        return {}
-    disks = [slot for slot in main if schema.is_disk(slot) and not update.is_cdrom(main[slot])]
-    stats = {**ZERO_STATS, "account_failed": True, "account_invalid": True, "timed_stats": []}
-    return {"qmpstatus": state, "running-machine": start.running_machine(node, vmid),
-            "running-qemu": f"{number['major']}.{number['minor']}.{number['micro']}",
-            "diskread": 0, "diskwrite": 0, "balloon": memory, "proxmox-support": SUPPORT,
-            "ballooninfo": {"actual": memory, "max_mem": memory},
-            "blockstat": {slot: dict(stats) for slot in disks},
-            "nics": {f"tap{vmid}i{name[3:]}": {"netin": 0, "netout": 0}
-                     for name in main if schema.is_nic(name)}}
-
-
-def boot_disk_size(main):
-    order = re.match(r"order=(\S+)", str(main.get("boot", "")))
-    first = order[1].split(";") if order else [main.get("bootdisk", "")]
-    for slot in first:
-        found = re.search(r"size=(\d+)([KMGT]?)", str(main.get(slot, "")))
-        if found and schema.is_disk(slot):
-            return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[found[2]]
-    return 0
-
-
-def uptime(pid):
-    started = tasks.start_time(pid) or 0
-    return max(0, int(time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")))
-
-
 @route("GET", "/nodes/{node}/qemu", params={"full": FLAG}, daemon=True)
 def vm_list(call):
-    return [summary(call.node, vmid, call.flag("full")) for vmid in call.node.vmids()
+    return [vmstatus.summary(call.node, vmid, call.flag("full")) for vmid in call.node.vmids()
             if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
 
 
@@ -605,6 +552,4 @@ def vm_list(call):
 def status_current(call):
     managed = call.vmid in ha_read(call.node)[0]
     ha = {"managed": 1, "state": None} if managed else {"managed": 0}
-    return {**summary(call.node, call.vmid, True), "ha": ha}
-
-
+    return {**vmstatus.summary(call.node, call.vmid, True), "ha": ha}

@@ -2,8 +2,8 @@
 
 Two readers with two voices: a parameter of the API (`check_params`: `errors` per key, prefixed
 with key and sub key) and a line of a configuration file (`check_file_value`: ValueError without
-prefix). Words and limits are those of recordings 03d, 04, 05, 06e*, 06h*, 09c6 and 12b; options that no
-recording touches are checked loosely or not at all.
+prefix). Words and limits are those of recordings 03d, 04, 05, 06e*, 06h*, 09c6 and 12b; options
+that no recording touches are checked loosely or not at all.
 """
 import re
 
@@ -15,8 +15,9 @@ TRUE, FALSE = ("1", "on", "yes", "true"), ("0", "off", "no", "false")
 NIC_MODELS = ("e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82551 i82557b i82559er "
               "ne2k_isa ne2k_pci pcnet rtl8139 virtio vmxnet3").split()
 MAC = re.compile(r"[0-9A-F][02468ACE](:[0-9A-F]{2}){5}", re.I)
-MACHINE = r"(pc|pc(-i440fx)?-\d+(\.\d+)+(\+pve\d+)?(\.pxe)?|q35|pc-q35-\d+(\.\d+)+(\+pve\d+)?(\.pxe)?" \
-          r"|virt(?:-\d+(\.\d+)+)?(\+pve\d+)?)"
+MACHINE = (r"(pc|pc(-i440fx)?-\d+(\.\d+)+(\+pve\d+)?(\.pxe)?"
+           r"|q35|pc-q35-\d+(\.\d+)+(\+pve\d+)?(\.pxe)?"
+           r"|virt(?:-\d+(\.\d+)+)?(\+pve\d+)?)")
 SLOTS = {"ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "unused": 256, "efidisk": 1, "tpmstate": 1}
 BOOT_DEVICE = re.compile(r"(ide[0-3]|sata[0-5]|scsi(30|[12]?\d)|virtio(1[0-5]|\d)"
                          r"|net(3[01]|[12]?\d)|hostpci(1[0-5]|\d)|usb(1[0-3]|\d))")
@@ -146,7 +147,8 @@ NET = Properties({
     "model": enum(*NIC_MODELS), "bridge": text(), "firewall": boolean, "link_down": boolean,
     "macaddr": form(MAC.fullmatch, "value does not look like a valid unicast MAC address"),
     "mtu": integer(1, 65520), "queues": integer(0, 64), "rate": number, "tag": integer(1, 4094),
-    "host_mtu": integer(1), "trunks": text()}, default="model", required=("model",), aliases=NIC_MODELS)
+    "host_mtu": integer(1), "trunks": text()}, default="model", required=("model",),
+                 aliases=NIC_MODELS)
 
 
 def boot_order(value):
@@ -186,9 +188,10 @@ def drive(bus):
 
 
 CPU_TYPES = ("host max kvm32 kvm64 qemu32 qemu64 486 pentium pentium2 pentium3 core2duo "
-             "coreduo athlon phenom Conroe Penryn Nehalem Nehalem-IBRS Westmere SandyBridge IvyBridge Haswell "
-             "Broadwell Skylake-Client Skylake-Server Cascadelake-Server Icelake-Server Opteron_G5 EPYC "
-             "EPYC-Rome EPYC-Milan EPYC-Genoa x86-64-v2 x86-64-v2-AES x86-64-v3 x86-64-v4").split()
+             "coreduo athlon phenom Conroe Penryn Nehalem Nehalem-IBRS Westmere SandyBridge "
+             "IvyBridge Haswell Broadwell Skylake-Client Skylake-Server Cascadelake-Server "
+             "Icelake-Server Opteron_G5 EPYC EPYC-Rome EPYC-Milan EPYC-Genoa x86-64-v2 "
+             "x86-64-v2-AES x86-64-v3 x86-64-v4").split()
 
 
 def cpu(value):
@@ -204,7 +207,8 @@ LOCKS = "backup clone create migrate rollback snapshot snapshot-delete suspendin
 ANY = text()
 OPTIONS = {
     "smbios1": SMBIOS, "machine": MACHINE_STRING, "boot": BOOT, "cpu": cpu,
-    "scsihw": enum("lsi", "lsi53c810", "virtio-scsi-pci", "virtio-scsi-single", "megasas", "pvscsi"),
+    "scsihw": enum("lsi", "lsi53c810", "virtio-scsi-pci", "virtio-scsi-single", "megasas",
+                   "pvscsi"),
     "ostype": enum(*OSTYPES), "bios": enum("seabios", "ovmf"), "lock": enum(*LOCKS),
     "name": form(DNS_NAME.fullmatch, "value does not look like a valid DNS name"),
     "description": text(8192), "arch": enum("x86_64", "aarch64"), "meta": ANY, "bootdisk": ANY,
@@ -212,13 +216,14 @@ OPTIONS = {
     "cores": integer(1), "sockets": integer(1), "vcpus": integer(1), "smp": integer(1),
     "balloon": integer(0), "shares": integer(0, 50000), "cpulimit": number, "cpuunits": integer(1),
     "migrate_speed": integer(0), "migrate_downtime": number, "snaptime": integer(0)}
-for _name in ("acpi autostart freeze kvm localtime numa onboot protection reboot tablet tdf template "
-              "keephugepages ciupgrade allow-ksm").split():
+for _name in ("acpi autostart freeze kvm localtime numa onboot protection reboot tablet tdf "
+              "template keephugepages ciupgrade allow-ksm").split():
     OPTIONS[_name] = boolean
-for _name in ("affinity agent args amd-sev audio0 cicustom cipassword citype ciuser hookscript hotplug "
-              "hugepages intel-tdx ivshmem keyboard nameserver rng0 searchdomain spice_enhancements "
-              "sshkeys startdate startup tags vga vmgenid vmstatestorage watchdog parent vmstate "
-              "runningmachine runningcpu running-nets-host-mtu snapstate").split():
+for _name in ("affinity agent args amd-sev audio0 cicustom cipassword citype ciuser hookscript "
+              "hotplug hugepages intel-tdx ivshmem keyboard nameserver rng0 searchdomain "
+              "spice_enhancements sshkeys startdate startup tags vga vmgenid vmstatestorage "
+              "watchdog parent vmstate runningmachine runningcpu running-nets-host-mtu "
+              "snapstate").split():
     OPTIONS[_name] = ANY
 for _bus, _count in SLOTS.items():
     for _i in range(_count):
@@ -229,7 +234,8 @@ for _name, _count in (("net", 32), ("ipconfig", 32), ("serial", 4), ("parallel",
         OPTIONS[f"{_name}{_i}"] = NET if _name == "net" else ANY
 INTERNAL = ("parent snaptime vmstate runningmachine runningcpu running-nets-host-mtu snapstate "
             "meta").split()
-PARAMETERS = {"vmid": form(lambda v: re.fullmatch(r"[1-9]\d{2,8}", v), "value does not look like a valid VM ID")}
+PARAMETERS = {"vmid": form(lambda v: re.fullmatch(r"[1-9]\d{2,8}", v),
+                           "value does not look like a valid VM ID")}
 
 
 def is_option(name):
@@ -237,7 +243,8 @@ def is_option(name):
 
 
 def is_drive(name):
-    return bool(re.fullmatch(r"(ide|sata|scsi|virtio|unused|efidisk|tpmstate)\d+", name)) and name in OPTIONS
+    kinds = r"(ide|sata|scsi|virtio|unused|efidisk|tpmstate)\d+"
+    return bool(re.fullmatch(kinds, name)) and name in OPTIONS
 
 
 def is_disk(name):
@@ -257,7 +264,8 @@ def refuse(kind, key, value):
     if isinstance(value, list) and getattr(kind, "takes_list", False):
         return None
     if isinstance(value, (list, dict)):
-        return f"type check ('string') failed - got {'ARRAY' if isinstance(value, list) else 'HASH'}"
+        kind_of = "ARRAY" if isinstance(value, list) else "HASH"
+        return f"type check ('string') failed - got {kind_of}"
     if value is None:
         return None
     if isinstance(kind, Properties):

@@ -1,10 +1,11 @@
 """Start, stop, shutdown and all the other ways into the hookscript, phase by phase.
 
-The law this file must not break (recordings 02b, 08*, 09*, hook-context-*): a start reads the configuration
-ONCE, applies [PENDING], runs pre-start, and builds QEMU from the copy it read BEFORE the hook. The VM's
-flock is held from the first read to the end of the last phase.
+The law this file must not break (recordings 02b, 08*, 09*, hook-context-*): a start reads the
+configuration ONCE, applies [PENDING], runs pre-start, and builds QEMU from the copy it read BEFORE
+the hook. The VM's flock is held from the first read to the end of the last phase.
 
-Every function runs in a task worker (`log` writes its log) and raises PveError for what ends the task.
+Every function runs in a task worker (`log` writes its log) and raises PveError for what ends the
+task.
 """
 import contextlib
 import os
@@ -26,8 +27,9 @@ STATE_KEYS = ("lock", "vmstate", "runningmachine", "runningcpu")
 
 # What systemd gives pvedaemon and so reaches every hook that an API call runs (recorded).
 DAEMON_ENV = {
-    "LANG": "C.UTF-8", "USER": "root", "PIDFILE": "/run/pvedaemon.pid", "JOURNAL_STREAM": "9:164952",
-    "INVOCATION_ID": uuid.uuid4().hex, "SYSTEMD_EXEC_PID": "87", "PVE_DAEMON_LOCK_FD": "4",
+    "LANG": "C.UTF-8", "USER": "root", "PIDFILE": "/run/pvedaemon.pid",
+    "JOURNAL_STREAM": "9:164952", "INVOCATION_ID": uuid.uuid4().hex, "SYSTEMD_EXEC_PID": "87",
+    "PVE_DAEMON_LOCK_FD": "4",
     "PVE_DAEMON_SOCKET_85": "6"}
 
 
@@ -72,7 +74,8 @@ def _hook(node, vmid, volid, phase, log, caller):
     if not os.access(script, os.X_OK):
         raise PveError(f"script '{volid}' is not executable\n")
     entry = {"vmid": vmid, "phase": phase, "t_start": time.monotonic(), "script": node.show(script),
-             "task": own_title(), "migratedfrom": caller.migratedfrom, "lock": _lock_in_file(node, vmid)}
+             "task": own_title(), "migratedfrom": caller.migratedfrom,
+             "lock": _lock_in_file(node, vmid)}
     command = f"command '{node.show(script)} {vmid} {phase}' failed: "
     code = None
     try:
@@ -154,9 +157,8 @@ def _launch(node, vmid, conf, log, suspended, source):
     with contextlib.suppress(PveError):
         config.load(node, vmid, log, source)        # PVE reads (and warns) again, and uses nothing
     for slot in sorted(conf.main):
-        volid = config.volume_of(conf.main[slot]) if update.has_image(slot, conf.main[slot]) else None
-        if volid:
-            node.volume_size(volid)
+        if update.has_image(slot, conf.main[slot]):
+            node.volume_size(config.volume_of(conf.main[slot]))
     if suspended:
         log("Resuming suspended VM")
         if "vmstate" in conf.main:
@@ -460,6 +462,6 @@ def _shutdown_for_backup(node, vmid, caller):
         _, worker = tasks.spawn(node, "qmshutdown", vmid, "root@pam", lambda log: shutdown(
             node, vmid, log, Caller(caller.cli), timeout=60, skiplock=True))
         return tasks.wait(worker)
-    pid = tasks.fork(work, f"/usr/bin/perl /sbin/qm shutdown {vmid} --skiplock --keepActive --timeout 60")
-    if tasks.wait(pid):
-        raise PveError(f"command 'qm shutdown {vmid} --skiplock --keepActive --timeout 60' failed: exit code 255\n")
+    command = f"qm shutdown {vmid} --skiplock --keepActive --timeout 60"
+    if tasks.wait(tasks.fork(work, f"/usr/bin/perl /sbin/{command}")):
+        raise PveError(f"command '{command}' failed: exit code 255\n")

@@ -149,8 +149,10 @@ class Vm:
             return {"qemu": dict(zip(("major", "minor", "micro"), VERSION)), "package": "stub"}
         if name == "qom-get":
             return self.machine + "-machine"
-        if name in ("stop", "cont"):
-            self.state = "paused" if name == "stop" else "running"
+        if name == "cont":
+            self.state = "running"
+        elif name == "stop" and self.state == "running":
+            self.state = "paused"
         return {}
 
     def serve(self):
@@ -180,7 +182,7 @@ class Vm:
                 sys.exit(0)
 
     def hears(self):
-        """Whether the guest obeys the power button; run/qemu-server/VMID.deaf makes it deaf meanwhile."""
+        """Whether the guest obeys the power button; the file VMID.deaf makes it deaf meanwhile."""
         return self.obeys and self.state == "running" and not os.path.exists(self.base + ".deaf")
 
     def forget(self):

@@ -1,12 +1,12 @@
 """Tasks: real worker processes with the process titles, UPIDs and logs of PVE.
 
-A worker is forked by whoever wants it (a pvedaemon worker, `qm`, `qm cleanup`), so its parents in /proc
-are those of a real node. Its title starts with `task UPID:`; pid and pstart in the UPID are its own, and
-a task runs as long as such a process lives. The log is ROOT/pvesim/tasks/UPID, its last line
-(`TASK OK`, `TASK ERROR: ...`) is the exit status, as on a real node.
+A worker is forked by whoever wants it (a pvedaemon worker, `qm`, `qm cleanup`), so its parents in
+/proc are those of a real node. Its title starts with `task UPID:`; pid and pstart in the UPID are
+its own, and a task runs as long as such a process lives. The log is ROOT/pvesim/tasks/UPID, its
+last line (`TASK OK`, `TASK ERROR: ...`) is the exit status, as on a real node.
 
-Titles are written over the process's own argument area. Python cannot grow that area, so a program that
-needs titles starts itself again with room in it (`ensure_title_room`).
+Titles are written over the process's own argument area. Python cannot grow that area, so a program
+that needs titles starts itself again with room in it (`ensure_title_room`).
 """
 import contextlib
 import ctypes
@@ -74,7 +74,7 @@ def fork(work, title):
 
 
 def start_time(pid):
-    """Start time in clock ticks, the second half of a process's identity; None for dead or zombie."""
+    """Start time in clock ticks, with the pid a process's identity; None for a dead one."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             fields = f.read().rpartition(b")")[2].split()
@@ -134,7 +134,8 @@ def _worker(node, kind, vmid, user, work, cli, write_end):
         os.setsid()
     close_inherited(keep=(write_end,))
     pid = os.getpid()
-    upid = f"UPID:{node.name}:{pid:08X}:{start_time(pid):08X}:{int(time.time()):08X}:{kind}:{vmid}:{user}:"
+    upid = (f"UPID:{node.name}:{pid:08X}:{start_time(pid):08X}:{int(time.time()):08X}:"
+            f"{kind}:{vmid}:{user}:")
     set_title(f"task {upid}")
     log = Log(node.path(f"pvesim/tasks/{upid}"), cli)
     os.write(write_end, upid.encode())
@@ -213,7 +214,7 @@ def log_lines(node, upid, start=0, limit=50):
 
 
 def listing(node, want):
-    """Tasks for which want(info) holds, newest first; each with endtime and status once it ended."""
+    """Tasks for which want(info) holds, newest first; ended ones with endtime and status."""
     found = []
     for name in os.listdir(node.path("pvesim/tasks")):
         if not UPID.fullmatch(name):

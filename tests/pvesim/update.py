@@ -2,10 +2,10 @@
 
 The order of steps is the behaviour that clients trip over, and recorded (04, 06*, 07*, 11*):
  1. checks that change nothing: parameters, privileges, storages, digest, lock;
- 2. with the flock held, every deletion becomes a pending deletion, one write each (a deleted disk also
-    leaves a pending `boot` without it);
- 3. every option becomes a pending value, one write each. A missing volume is found here, so an error leaves
-    the deletions and a random part of the options in [PENDING];
+ 2. with the flock held, every deletion becomes a pending deletion, one write each (a deleted disk
+    also leaves a pending `boot` without it);
+ 3. every option becomes a pending value, one write each. A missing volume is found here, so an
+    error leaves the deletions and a random part of the options in [PENDING];
  4. pending changes are carried out: all of them for a stopped VM, so also those that an earlier
     call left behind; for a running one what can be plugged.
 `revert=X` means "set X to its present value" (or delete a value that is only pending), no more.
@@ -25,19 +25,23 @@ PRIVILEGE = {
     "VM.Config.Memory": "memory balloon shares hugepages keephugepages".split(),
     "VM.Config.HWType": "smbios1 machine scsihw vga watchdog rng0 audio0 arch ivshmem".split(),
     "VM.Config.Disk": "boot bootdisk".split(),
-    "VM.Config.Cloudinit": "cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys".split(),
+    "VM.Config.Cloudinit":
+        "cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys".split(),
 }
-FAST = "name description tags onboot protection startup hotplug shares autostart hookscript lock".split()
+FAST = ("name description tags onboot protection startup hotplug shares autostart hookscript "
+        "lock").split()
 CONTROL = "digest delete revert force skiplock background_delay import-working-storage".split()
 NET_IDENTITY = ("model", "macaddr", "queues", "mtu")
-PATH_ERROR = "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.\n"
+PATH_ERROR = ("Only root can pass arbitrary filesystem paths. "
+              "at /usr/share/perl5/PVE/Storage.pm line 651.\n")
 
 
 # -- values --------------------------------------------------------------------------------------
 
 def has_image(slot, value):
     """Whether a main section's value names a volume of a storage that must exist for a start."""
-    return schema.is_drive(slot) and not schema.is_unused(slot) and ":" in (config.volume_of(value) or "")
+    volid = config.volume_of(value) or ""
+    return schema.is_drive(slot) and not schema.is_unused(slot) and ":" in volid
 
 
 def is_cdrom(value):
@@ -126,7 +130,8 @@ def _check_names(change):
             if not schema.is_option(name):
                 raise param_error(**{kind: f"unknown option '{name}'"})
             if name in change.set:
-                raise param_error(delete=f"you can't use '-{name}' and -{kind} {name}' at the same time")
+                raise param_error(
+                    delete=f"you can't use '-{name}' and -{kind} {name}' at the same time")
 
 
 def _check_storages(change):
@@ -144,7 +149,8 @@ def _check_storages(change):
         if re.fullmatch(r"\d+(\.\d+)?", name):
             change.auth.need(f"/storage/{storage}", "Datastore.AllocateSpace")
         elif is_cdrom(value):
-            change.auth.need_any(f"/storage/{storage}", "Datastore.AllocateSpace", "Datastore.Audit")
+            change.auth.need_any(f"/storage/{storage}", "Datastore.AllocateSpace",
+                                 "Datastore.Audit")
         elif name.partition("/")[0] != str(change.vmid):
             change.node.storage_path(storage)
             change.auth.need(f"/storage/{storage}", "Datastore.Audit")
@@ -189,7 +195,8 @@ def _check_bridge(change, value):
     keys = schema.NET.split(str(value))
     if "bridge" in keys:
         zone = f"/sdn/zones/localnetwork/{keys['bridge']}"
-        change.auth.need(zone if "tag" not in keys else f"{zone}/{keys['tag']}", "SDN.Use", shown=zone)
+        change.auth.need(zone if "tag" not in keys else f"{zone}/{keys['tag']}", "SDN.Use",
+                         shown=zone)
 
 
 def _check_device(change, name, value, path):
@@ -197,7 +204,8 @@ def _check_device(change, name, value, path):
         raise PveError(f"only root can set '{name}' config for non-mapped devices\n")
     if name.startswith("usb") and not value.startswith("spice") and not change.auth.is_root:
         raise PveError(f"only root can set '{name}' config for real devices\n")
-    if name.startswith(("serial", "parallel")) and value not in ("socket", "") and not change.auth.is_root:
+    emulated = value in ("socket", "")
+    if name.startswith(("serial", "parallel")) and not emulated and not change.auth.is_root:
         raise PveError(f"only root can modify '{name}' config for real devices\n")
     change.auth.need(path, "VM.Config.HWType")
 
@@ -336,7 +344,7 @@ def _register_unused(conf, value):
             return
 
 
-# -- 4. pending changes become real -----------------------------------------------------------------
+# -- 4. pending changes become real ---------------------------------------------------------------
 
 def apply_pending(node, vmid, conf):
     """For a stopped VM: all of it, deletions first. The caller saves."""
@@ -360,16 +368,17 @@ def _drop_option(node, conf, name):
 
 def _take_option(conf, name):
     value, old = conf.pending.pop(name), conf.main.get(name)
-    if old is not None and schema.is_drive(name) and config.volume_of(old) != config.volume_of(value):
-        _register_unused(conf, old)
+    if old is not None and schema.is_drive(name):
+        if config.volume_of(old) != config.volume_of(value):
+            _register_unused(conf, old)
     conf.main[name] = value
 
 
 def _hotplug(conf, vmid, errors):
     """For a running VM: what PVE plugs at once leaves [PENDING], the rest stays there.
 
-    Only the configuration is changed here, the QEMU process is left alone: no test of ours may come here
-    (violations.jsonl says so when one does).
+    Only the configuration is changed here, the QEMU process is left alone: no test of ours may come
+    here (violations.jsonl says so when one does).
     """
     for name in FAST:
         if name in conf.pending:
@@ -409,7 +418,7 @@ def _net_identity(value):
     return [keys.get(key) for key in NET_IDENTITY]
 
 
-# -- the simulator's own eye on what must never be sent ---------------------------------------------
+# -- the simulator's own eye on what must never be sent -------------------------------------------
 
 def _watch(change, before, after, running):
     def sin(what, **more):

@@ -44,7 +44,7 @@ static void on_gone(void *userdata)
     struct fixture *f = userdata;
 
     f->gone++;
-    server_call_reply(STEAL(f->parked), NULL);
+    server_call_reply(STEAL(f->parked), json_object());
 }
 
 static void park(struct server_call *call, void *userdata)
@@ -451,7 +451,7 @@ static void last_words_of_a_client_are_heard(void **state)
     settle(f);
     assert_int_equal(f->handled, 3);
     assert_true(server_call_is_gone(f->parked));
-    server_call_reply(STEAL(f->parked), NULL);
+    server_call_reply(STEAL(f->parked), json_object());
     assert_int_equal(server_connections(f->server), 0);
     stop(f);
 }
@@ -467,7 +467,7 @@ static void half_closed_client_gets_its_answer(void **state)
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
     settle(f);
     assert_int_equal(f->gone, 0);
-    server_call_reply(STEAL(f->parked), NULL);
+    server_call_reply(STEAL(f->parked), json_object());
     assert_int_equal(listen_for(f, fd, &in, 1), 0);
     assert_string_equal(in.data, "{\"parameters\":{}}");
     buf_fini(&in);
@@ -526,7 +526,7 @@ static void waiting_for_an_answer_is_not_being_idle(void **state)
     }
     assert_int_equal(f->gone, 0);
     assert_non_null(f->parked);
-    server_call_reply(STEAL(f->parked), NULL);
+    server_call_reply(STEAL(f->parked), json_object());
     assert_int_equal(listen_for(f, fd, &in, 1), 0);
     buf_fini(&in);
     expect_hang_up(f, fd);

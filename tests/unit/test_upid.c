@@ -58,8 +58,8 @@ static void anything_else_is_refused(void **state)
         "task UPID:n:00000001:00000001:00000001:qm start:105:root@pam:",
         "task UPID:n:00000001:00000001:00000001:qmst\xc3\xa4rt:105:root@pam:",
         "task UPID:n:00000001:00000001:00000001:qmstart\n:105:root@pam:",
-        "task UPID:n:00000001:00000001:00000001:"
-        "a-type-that-is-longer-than-any-that-pve-has-ever-had:105:root@pam:",
+        ("task UPID:n:00000001:00000001:00000001:"
+         "a-type-that-is-longer-than-any-that-pve-has-ever-had:105:root@pam:"),
     };
     struct upid upid;
 
