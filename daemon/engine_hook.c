@@ -139,7 +139,8 @@ static struct prestart_input input_of(const struct hook_wait *wait)
         .assessment = wait->assessment,
         .memory = &vm->memory,
         .changing = vm->reconcile != NULL && reconcile_is_changing(vm->reconcile),
-        .stuck = (vm->reconcile != NULL && reconcile_is_stuck(vm->reconcile)) || vm->memory.stuck,
+        .ours = vm->reconcile != NULL && reconcile_owes_start(vm->reconcile),
+        .stuck = vm->reconcile != NULL ? reconcile_is_stuck(vm->reconcile) : vm->memory.stuck,
     };
 }
 
