@@ -16,23 +16,32 @@
 #include "base/str.h"
 #include "core/reconcile_impl.h"
 
-static bool step_has_key(const struct plan_step *step, const char *key)
+/* Does this call leave `pending` (NULL: a deletion) behind under `key` where it fails late? */
+static bool step_leaves(const struct plan_step *step, const char *key, const char *pending)
 {
-    if (str_equal(step->remove, key)) {
-        return true;
+    if (pending == NULL) {
+        return str_equal(step->remove, key);
     }
     for (size_t i = 0; i < step->n_sets; i++) {
-        if (str_equal(step->sets[i].option, key)) {
+        /* PVE takes the old slot out of a boot order by itself: that one may have any value. */
+        if (str_equal(step->sets[i].option, key) &&
+            (str_equal(key, "boot") || reconcile_same_value(step->sets[i].value, pending))) {
             return true;
         }
     }
-    return false;
+    return str_equal(step->probe, key) && reconcile_same_value(step->probe_value, pending);
 }
 
-bool reconcile_key_is_ours(const struct reconcile *r, const char *key)
+bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 {
-    for (size_t i = 0; key != NULL && i < r->n_steps; i++) {
-        if (step_has_key(&r->steps[i], key)) {
+    const char *key = json_string_value(json_object_get(item, "key"));
+    const char *pending = json_string_value(json_object_get(item, "pending"));
+
+    if (key == NULL || (pending == NULL && json_object_get(item, "delete") == NULL)) {
+        return false;
+    }
+    for (size_t i = 0; i < r->n_steps; i++) {
+        if (step_leaves(&r->steps[i], key, pending)) {
             return true;
         }
     }
@@ -42,9 +51,59 @@ bool reconcile_key_is_ours(const struct reconcile *r, const char *key)
 /* --- look
  * ------------------------------------------------------------------------------------------ */
 
+/* Never give up: we do not know yet whether a deletion is pending. Said once. */
+static int look_in_vain(struct reconcile *r, const struct api_reply *reply,
+                        struct reconcile_action *out)
+{
+    if (reconcile_vm_is_gone(reply)) {
+        return reconcile_conclude_gone(r, out);
+    }
+    if (!r->blind && !reconcile_has_patience(r, r->params.lock_patience_ms)) {
+        r->blind = true;
+        if (reconcile_tell(r, RECONCILE_TELL_WARNING,
+                           "VM %u: a change did not go through, and PVE does not tell what is left "
+                           "of it (%s): do not start the VM before 'qm pending %u' shows no "
+                           "deletion of a disk; pve-hwid keeps looking",
+                           r->params.vm.vmid,
+                           reply->message == NULL ? "no reason given" : reply->message,
+                           r->params.vm.vmid) < 0) {
+            return -ENOMEM;
+        }
+    }
+    return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_SLEEP_MS, out);
+}
+
+int reconcile_enter_look_status(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_request(requests_status(r->params.vm), out);
+}
+
+int reconcile_on_look_status(struct reconcile *r, const struct reconcile_event *event,
+                             struct reconcile_action *out)
+{
+    if (event->reply->result != API_OK) {
+        return look_in_vain(r, event->reply, out);
+    }
+    r->runs = reconcile_reply_runs(event->reply);
+    return reconcile_go_to(r, STATE_LOOK, out);
+}
+
 int reconcile_enter_look(struct reconcile *r, struct reconcile_action *out)
 {
     return reconcile_request(requests_pending(r->params.vm), out);
+}
+
+static const json_t *pending_item(const json_t *pending, const char *key)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach (pending, i, item) {
+        if (str_equal(json_string_value(json_object_get(item, "key")), key)) {
+            return item;
+        }
+    }
+    return NULL;
 }
 
 /* Remembers one pending key: for revert=, and what it is now for setting it back. */
@@ -79,38 +138,60 @@ static int collect_leftovers(struct reconcile *r, const json_t *pending)
         return -ENOMEM;
     }
     json_array_foreach (pending, i, item) {
-        bool open = json_object_get(item, "delete") != NULL ||
-                    json_object_get(item, "pending") != NULL;
-
-        if (open && reconcile_key_is_ours(r, json_string_value(json_object_get(item, "key"))) &&
-            note_leftover(r, item, &keys) < 0) {
+        if (reconcile_is_leftover(r, item) && note_leftover(r, item, &keys) < 0) {
             return -ENOMEM;
         }
     }
     if (keys.error != 0) {
         return keys.error;
     }
+    item = pending_item(pending, "digest");
+    if (str_replace(&r->digest, json_string_value(json_object_get(item, "value"))) < 0) {
+        return -ENOMEM;
+    }
     return str_replace(&r->revert_keys, keys.len > 0 ? keys.data : NULL);
+}
+
+/* Is a slot's deletion pending without the slot that the disk moves to? On a running VM a whole
+ * move stays pending until the stop, and is right then; half of one costs the disk. */
+static bool half_a_move(const struct reconcile *r, const json_t *pending)
+{
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const struct plan_step *step = &r->steps[i];
+        const json_t *from = pending_item(pending, step->remove);
+        bool to = false;
+
+        for (size_t j = 0; j < step->n_sets; j++) {
+            struct drive_slot slot;
+
+            to = to || (drive_slot_parse(step->sets[j].option, &slot) &&
+                        pending_item(pending, step->sets[j].option) != NULL);
+        }
+        if (from != NULL && json_object_get(from, "delete") != NULL && !to) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
     if (event->reply->result != API_OK) {
-        /* Never give up: we do not know yet whether a deletion is pending. */
-        return reconcile_sleep_then(r, STATE_LOOK, RECONCILE_SLEEP_MS, out);
+        return look_in_vain(r, event->reply, out);
     }
+    reconcile_patience_reset(r);
     if (collect_leftovers(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
+    if (r->runs && !half_a_move(r, event->reply->data)) {
+        r->retry = true;
+        return reconcile_conclude(r, RECONCILE_RUNNING, out,
+                                  "VM %u was started meanwhile: what is left is done when it is "
+                                  "stopped",
+                                  r->params.vm.vmid);
+    }
     if (r->revert_keys == NULL) {
-        if (r->revert_tries > 0 &&
-            reconcile_tell(r, RECONCILE_TELL_REVERTED,
-                           "VM %u: what a failed change had left pending was taken back",
-                           r->params.vm.vmid) < 0) {
-            return -ENOMEM;
-        }
-        r->stuck = false;
         return reconcile_go_to(r, STATE_LOOK_READ, out);
     }
     r->revert_tries++;
@@ -134,12 +215,12 @@ static int look_again(struct reconcile *r, const struct reconcile_event *event,
         str_replace(&r->step_error, event->reply->message) < 0) {
         return -ENOMEM;
     }
-    return reconcile_sleep_then(r, STATE_LOOK, r->stuck ? RECONCILE_STUCK_MS : 0, out);
+    return reconcile_sleep_then(r, STATE_LOOK_STATUS, r->stuck ? RECONCILE_STUCK_MS : 0, out);
 }
 
 int reconcile_enter_revert(struct reconcile *r, struct reconcile_action *out)
 {
-    return reconcile_request(requests_revert(r->params.vm, r->revert_keys), out);
+    return reconcile_request(requests_revert(r->params.vm, r->revert_keys, r->digest), out);
 }
 
 int reconcile_on_revert(struct reconcile *r, const struct reconcile_event *event,
@@ -150,8 +231,10 @@ int reconcile_on_revert(struct reconcile *r, const struct reconcile_event *event
 
 int reconcile_enter_set_back(struct reconcile *r, struct reconcile_action *out)
 {
-    return reconcile_request(
-        requests_set_back(r->params.vm, r->revert_slot, r->revert_value, r->revert_boot), out);
+    const struct api_param slot = {.key = r->revert_slot, .value = r->revert_value};
+
+    return reconcile_request(requests_set_back(r->params.vm, &slot, r->revert_boot, r->digest),
+                             out);
 }
 
 int reconcile_on_set_back(struct reconcile *r, const struct reconcile_event *event,
@@ -178,12 +261,12 @@ int reconcile_on_stuck_record(struct reconcile *r, const struct reconcile_event 
                        "VM %u must NOT be started: the deletion of %s is pending and PVE does not "
                        "take it back (%s). Bring the storage of that volume back; pve-hwid tries "
                        "again every %d seconds",
-                       r->params.vm.vmid, r->revert_keys,
+                       r->params.vm.vmid, r->revert_slot == NULL ? r->revert_keys : r->revert_slot,
                        r->step_error == NULL ? "no reason given" : r->step_error,
                        RECONCILE_STUCK_MS / 1000) < 0) {
         return -ENOMEM;
     }
-    return reconcile_sleep_then(r, STATE_LOOK, RECONCILE_STUCK_MS, out);
+    return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_STUCK_MS, out);
 }
 
 /* --- clean: how far did it get?
@@ -194,44 +277,78 @@ int reconcile_enter_look_read(struct reconcile *r, struct reconcile_action *out)
     return reconcile_enter_read(r, out);
 }
 
-/* After a crash: the first step that is still to do, with all before it applied. */
-static int recover(struct reconcile *r, struct reconcile_action *out)
+/* The disk that no slot names any more, though it had one when we planned; NULL: none. While its
+ * deletion was pending, somebody changed or started the VM, and PVE carried the deletion out. */
+static const struct plan_step *lost_disk(const struct reconcile *r)
 {
-    size_t done = 0;
+    const struct pveconf_section *main = &r->assessment->conf->sections[0];
 
-    r->recovering = false;
-    while (done < r->n_steps &&
-           reconcile_step_fits(&r->steps[done], r->assessment->conf) == STEP_APPLIED) {
-        done++;
-    }
-    for (size_t i = done; i < r->n_steps; i++) {
-        enum reconcile_step_fit fit = reconcile_step_fits(&r->steps[i], r->assessment->conf);
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const struct plan_step *step = &r->steps[i];
+        struct drive_slot slot;
+        bool found = step->remove == NULL;
 
-        /* Later steps are judged by their disk alone: their boot order is not there yet. */
-        if (i == done ? fit != STEP_TO_DO : fit == STEP_APPLIED) {
-            done = r->n_steps + 1;
-            break;
+        for (size_t j = 0; j < main->n && !found; j++) {
+            found = drive_slot_parse(main->keys[j].key, &slot) &&
+                    reconcile_same_volume(main->keys[j].value, step->probe_value);
+        }
+        if (!found) {
+            return step;
         }
     }
-    if (r->n_steps == 0 || done > r->n_steps) {
-        r->end_outcome = RECORD_INTERRUPTED;
-        r->after_end_look = true;
-        return reconcile_go_to(r, STATE_END, out);
+    return NULL;
+}
+
+static int conclude_lost(struct reconcile *r, const struct plan_step *step,
+                         struct reconcile_action *out)
+{
+    r->disk_lost = true;
+    return reconcile_conclude(
+        r, RECONCILE_FAILED, out,
+        "VM %u has lost its disk %s: while the change of it was half done, somebody else changed "
+        "or "
+        "started the VM, and PVE detached it. The image is untouched; before the next start attach "
+        "it again with: qm set %u --%s '%s', and look at the boot order",
+        r->params.vm.vmid, step->remove, r->params.vm.vmid, step->remove, step->probe_value);
+}
+
+static int tell_reverted(struct reconcile *r)
+{
+    if (r->revert_tries == 0) {
+        return 0;
     }
-    r->step = done;
-    r->n_applied = done;
-    return reconcile_go_to(r, STATE_GATE, out);
+    return reconcile_tell(r, RECONCILE_TELL_REVERTED,
+                          "VM %u: what a failed change had left pending was taken back",
+                          r->params.vm.vmid);
+}
+
+/* After a crash all is looked at afresh, probes included: who knows how long we were away. */
+static int recover(struct reconcile *r, struct reconcile_action *out)
+{
+    r->recovering = false;
+    r->end_outcome = RECORD_INTERRUPTED;
+    r->after_end_look = true;
+    return reconcile_go_to(r, STATE_END, out);
 }
 
 int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *event,
                            struct reconcile_action *out)
 {
+    const struct plan_step *lost;
+
     if (reconcile_assess(r, event->texts) < 0) {
         return -ENOMEM;
     }
     if (r->assessment->conf == NULL) {
-        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node any more",
-                                  r->params.vm.vmid);
+        return reconcile_conclude_unplanned(r, out);
+    }
+    lost = lost_disk(r);
+    if (lost != NULL) {
+        return conclude_lost(r, lost, out);
+    }
+    r->stuck = false;
+    if (tell_reverted(r) < 0) {
+        return -ENOMEM;
     }
     if (r->recovering) {
         return recover(r, out);

@@ -363,8 +363,7 @@ static void finish(struct driver *d)
     free(d->text);
     d->text = str_dup(reconcile_text(d->r));
     say(d, "finish", d->text);
-    d->again = d->again ||
-               (reconcile_is_worth_retry(d->r) && d->outcome != RECONCILE_RUNNING);
+    d->again = d->again || (reconcile_is_worth_retry(d->r) && d->outcome != RECONCILE_RUNNING);
     end(d);
 }
 
@@ -501,9 +500,12 @@ static int hold(struct driver *d, const struct assessment *a, bool changing, boo
 {
     d->held++;
     d->holds_of_own_start += ours;
-    if (record_hold(d, a) < 0 && !changing) {
-        d->held--;
-        return 0; /* cannot_hold(): on_error is start in these tests */
+    if (record_hold(d, a) < 0) {
+        if (!changing) {
+            d->held--;
+            return 0; /* cannot_hold(): on_error is start in these tests */
+        }
+        d->unwritten_hold = true; /* a crash now, too, is one trouble too many */
     }
     if (changing) {
         reconcile_owe_start(d->r);
@@ -528,7 +530,8 @@ static int pre_start(void *userdata, bool ours)
         .assessment = a,
         .memory = &d->memory,
         .changing = changing,
-        .stuck = (d->r != NULL && reconcile_is_stuck(d->r)) || d->memory.stuck,
+        .ours = d->r != NULL && reconcile_owes_start(d->r),
+        .stuck = d->r != NULL ? reconcile_is_stuck(d->r) : d->memory.stuck,
     };
     CLEANUP(prestart_fini) struct prestart answer = {0};
 
@@ -625,13 +628,14 @@ static void check_debt(struct driver *d)
         fake_pve_problem(&d->pve, "%u starts for %u held", d->pve.our_starts, d->held);
     }
     if (d->held == 0 || d->pve.running || d->pve.gone || d->pve.ha_managed || d->stuck ||
-        d->on_error == FINGERPRINT_ERROR_REFUSE || d->pve.harmed_by_others) {
+        d->on_error == FINGERPRINT_ERROR_REFUSE || d->pve.harmed_by_others ||
+        (d->unwritten_hold && d->lives > 0)) {
         return;
     }
     if (d->told[RECONCILE_TELL_FAILED] == 0) {
         fake_pve_problem(&d->pve, "a held start was never made, and nobody was told");
     }
-    if (d->pve.volume == NULL || d->pve.now_ms >= d->pve.away_until_ms) {
+    if (d->pve.task_exit == NULL || !str_starts(d->pve.task_exit, "volume of")) {
         fake_pve_problem(&d->pve, "a held start was never made: %s", d->text);
     }
 }
@@ -643,13 +647,18 @@ static bool any_leftovers(const struct driver *d)
 
 void driver_check(struct driver *d, const char *const *volumes)
 {
+    bool ran = d->ended_running =
+        d->pve.running; /* so that somebody may have changed it after us */
     struct assessment *a;
 
     replay_memory(d);
+    check_debt(d);
+    if (ran) {
+        fake_pve_stop(&d->pve); /* what is pending for a running VM must be right, too */
+    }
     if (!d->pve.gone && !d->pve.harmed_by_others) {
         check_volumes(d, volumes);
     }
-    check_debt(d);
     if (any_leftovers(d) && !d->stuck) {
         fake_pve_problem(&d->pve, "the deletion of %s is pending, and we are not at it",
                          d->pve.deletes.items[0].key);
@@ -662,7 +671,7 @@ void driver_check(struct driver *d, const char *const *volumes)
     }
     a = driver_assess(d);
     if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && d->r == NULL &&
-        (d->outcome == RECONCILE_DONE || d->outcome == RECONCILE_IN_SYNC) && !d->pve.running) {
+        (d->outcome == RECONCILE_DONE || d->outcome == RECONCILE_IN_SYNC) && !ran) {
         fake_pve_problem(&d->pve, "called done, but it differs");
     }
     assessment_free(a);
@@ -670,9 +679,8 @@ void driver_check(struct driver *d, const char *const *volumes)
 
 void driver_init(struct driver *d, const char *config, const char *fingerprint)
 {
-    *d = (struct driver){.on_error = FINGERPRINT_ERROR_START,
-                        .journal = json_array(),
-                        .give_up_ms = GIVE_UP_MS};
+    *d = (struct driver){
+        .on_error = FINGERPRINT_ERROR_START, .journal = json_array(), .give_up_ms = GIVE_UP_MS};
     fake_pve_init(&d->pve, config, fingerprint);
     d->pve.pre_start = pre_start;
     d->pve.userdata = d;

@@ -40,8 +40,9 @@ struct driver {
     struct record_memory memory;
     enum reconcile_outcome outcome; /* of the last one that finished */
     char *text;
-    bool stuck, again, retry_hold;
-    unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start, owed_while_away;
+    bool unwritten_hold, ended_running, stuck, again, retry_hold;
+    unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start,
+        owed_while_away;
     unsigned told[DRIVER_TOLD_KINDS];
     char *last_failed; /* text of the last TELL_FAILED or STUCK */
     char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */

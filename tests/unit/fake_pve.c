@@ -111,7 +111,10 @@ static json_t *config_data(const struct fake_pve *pve)
 static json_t *pending_data(const struct fake_pve *pve)
 {
     json_t *data = json_array();
+    char *hash = fake_pve_digest(pve);
 
+    json_array_append_new(data, json_pack("{s:s, s:s}", "key", "digest", "value", hash));
+    free(hash);
     for (size_t i = 0; i < pve->conf.n; i++) {
         const struct fake_pair *pair = &pve->conf.items[i];
         const char *pending = fake_map_get(&pve->pending, pair->key);
@@ -198,6 +201,12 @@ bool fake_pve_start_by_others(struct fake_pve *pve, bool hook)
     return runs;
 }
 
+void fake_pve_stop(struct fake_pve *pve)
+{
+    pve->running = false;
+    fake_pve_apply_pending(pve);
+}
+
 static void our_start(struct fake_pve *pve, struct api_reply *reply)
 {
     pve->start_calls++;
@@ -226,7 +235,7 @@ static void edit(struct fake_pve *pve, const char *key, const char *value)
     if (pve->gone || fake_map_get(&pve->conf, "lock") != NULL) {
         return; /* PVE refuses somebody else, too */
     }
-    if (pve->deletes.n > 0) {
+    if (pve->deletes.n > 0 && !pve->running) {
         pve->harmed_by_others = true; /* recording 06n3: any later PUT carries it out */
     }
     if (!pve->running) {

@@ -78,8 +78,7 @@ struct fake_pve {
     unsigned start_calls; /* POST status/start that reached PVE */
     bool own_start_refused;
 
-    /* Somebody else carried out a deletion that was pending of ours, or started the VM in the
-     * instant between our look and our call: what follows is not our doing. */
+    /* Somebody else carried out a deletion that was pending of ours. */
     bool harmed_by_others;
     bool we_know_it_runs; /* PVE told us so since it was started */
     unsigned changes_while_running;
@@ -94,6 +93,8 @@ void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
                    struct api_reply *ret_reply);
 /* The file's text; the caller's; NULL: there is no VM. */
 char *fake_pve_text(const struct fake_pve *pve);
+/* The VM stops: what is pending is carried out. */
+void fake_pve_stop(struct fake_pve *pve);
 /* Somebody starts the VM (through the hook where `hook`). True: it runs. */
 bool fake_pve_start_by_others(struct fake_pve *pve, bool hook);
 const char *fake_pve_get(const struct fake_pve *pve, const char *key);

@@ -303,8 +303,8 @@ static bool is_harmless(const struct fake_pve *pve, const struct put *put)
     bool same = put->deletes.n == 0;
 
     for (size_t i = 0; i < put->sets.n; i++) {
-        same = same &&
-               str_equal(put->sets.items[i].value, fake_map_get(&pve->conf, put->sets.items[i].key));
+        same = same && str_equal(put->sets.items[i].value,
+                                 fake_map_get(&pve->conf, put->sets.items[i].key));
     }
     return same;
 }
@@ -321,7 +321,6 @@ static void watch_running(struct fake_pve *pve, const struct put *put)
     if (pve->changes_while_running > 1) {
         fake_pve_problem(pve, "two changes were sent to a running VM without a look in between");
     }
-    pve->harmed_by_others = pve->harmed_by_others || put->deletes.n > 0;
 }
 
 static void watch(struct fake_pve *pve, const struct put *put)
@@ -384,8 +383,7 @@ static char *check_boot(const struct fake_pve *pve, const struct put *put)
 
     for (char *d = devices == NULL ? NULL : strtok_r(devices, ";", &state);
          d != NULL && error == NULL; d = strtok_r(NULL, ";", &state)) {
-        bool there = fake_map_get(&pve->conf, d) != NULL &&
-                     fake_map_get(&pve->deletes, d) == NULL;
+        bool there = fake_map_get(&pve->conf, d) != NULL && fake_map_get(&pve->deletes, d) == NULL;
 
         if (!there && fake_map_get(&put->sets, d) == NULL &&
             fake_map_get(&pve->pending, d) == NULL) {

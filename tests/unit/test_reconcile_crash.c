@@ -2,8 +2,9 @@
 /*
  * Whatever happens, whenever: the daemon dies at every action (before and after its effect), every
  * fault comes at every request, and both together at random. What must hold in the end is in
- * driver_check(), what must never be sent in fake_pve_conf.c. RECONCILE_SEED=n repeats a random run,
- * RECONCILE_RUNS=n makes more of them, RECONCILE_TRACE=1 shows what happened in the failing one.
+ * driver_check(), what must never be sent in fake_pve_conf.c. RECONCILE_SEED=n repeats a random
+ * run, RECONCILE_RUNS=n makes more of them, RECONCILE_TRACE=1 shows what happened in the failing
+ * one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -147,7 +148,7 @@ static void count_run(const struct experiment *x, unsigned *ret_actions, unsigne
 
     run(x, &d);
     assert_int_equal(d.outcome, RECONCILE_DONE);
-    assert_int_equal(d.pve.running, x->hold);
+    assert_int_equal(d.ended_running, x->hold);
     *ret_actions = d.actions;
     *ret_requests = d.pve.n_requests;
     check(x, &d);
