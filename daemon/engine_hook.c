@@ -195,7 +195,11 @@ static void hold(struct hook_wait *wait)
     vm->hold_start = wait->call.worker_start;
     vm->busy++;
     answer(wait);
-    rc = engine_reconcile(vm, RECONCILE_FOR_HOLD, true, &err);
+    if (vm->reconcile != NULL) {
+        reconcile_owe_start(vm->reconcile); /* a retry began while PVE was asked */
+    } else {
+        rc = engine_reconcile(vm, RECONCILE_FOR_HOLD, true, &err);
+    }
     if (rc < 0) {
         engine_retry_later(vm); /* the debt is in the journal */
     }
