@@ -29,6 +29,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "pve
 
 import node as nodes
 import stubqemu
+from neutral import UPID, compare, neutral, neutral_text
+from replayhooks import CONTEXT, HOOK, REFUSES, SHOW, sleeps
 from replaynode import DAEMON, NODE, PVESIM, Sim
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -71,60 +73,9 @@ OPTION_ORDER = {"06n-": ["sata0", "sata1"], "06n2": ["boot", "sata1", "scsi1"], 
                 "06q": ["sata0", "boot", "scsi0"]}
 RESET_AT_END = ("10c",)     # the recorder put the first file back
 
-HOOK = '#!/bin/sh\necho "hook: $1 $2"\n'
-REFUSES = ('#!/bin/sh\necho "hook: drift found"\necho "hook: correcting"\n'
-           'echo "hook: start is refused"\nsleep 0.1\necho "hook: message on stderr" >&2\nexit 1\n')
-
-
-def sleeps(seconds, end="echo 'hook: awake'", say="echo 'hook: sleeping'"):
-    return f'#!/bin/sh\n[ "$2" = pre-start ] || exit 0\n{say}\nsleep {seconds}\n{end}\n'
-
-
-SHOW = ('#!/bin/sh\nf=/%s/etc/pve/qemu-server/$1.conf\n'
-        'echo "[$2] $(grep -c PENDING $f) pending;'
-        ' $(grep -E "^(name|smbios1)" $f | tr "\\n" " ")"\n')
 HOOKS = {"08a": sleeps(15), "08b": sleeps(5), "08f": sleeps(15), "08g": sleeps(15),
          "09b2": sleeps(4),
          "08d": sleeps(3, "exit 1", ":"), "09b-": REFUSES, "08c": REFUSES}
-CONTEXT = r'''#!/usr/bin/python3
-"""Write down how this hook was called, in the form of the recordings."""
-import fcntl, json, os, re, sys
-root, vmid, phase = "%s", sys.argv[1], sys.argv[2]
-sys.stdout.write("hook: %%s %%s\n" %% (vmid, phase))
-def alive(path):
-    try:
-        with open("/proc/%%d/stat" %% int(open(path).read())) as f:
-            return f.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-parents, pid = [], os.getppid()
-while pid > 1:
-    with open("/proc/%%d/cmdline" %% pid, "rb") as f:
-        parents.append(f.read().rstrip(b"\0").replace(b"\0", b" ").decode())
-    with open("/proc/%%d/stat" %% pid) as f:
-        pid = int(f.read().rpartition(")")[2].split()[1])
-conf = root + "/etc/pve/qemu-server/" + vmid + ".conf"
-text = open(conf).read() if os.path.exists(conf) else ""
-lock = re.search(r"^lock: (.*)$", text.partition("\n[")[0], re.M)
-fd = os.open(root + "/var/lock/qemu-server/lock-%%s.conf" %% vmid, os.O_RDWR)
-try:
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    held = False
-except BlockingIOError:
-    held = True
-env = dict(os.environ)
-call = {"phase": phase, "argv": ["HOOK"] + sys.argv[1:], "cwd": os.getcwd(), "uid": os.getuid(),
-        "path": env["PATH"], "lc_all": env["LC_ALL"], "migrated": env.get("PVE_MIGRATED_FROM"),
-        "stdio": [os.readlink("/proc/self/fd/%%d" %% i).split(":")[0] for i in range(3)],
-        "parents": parents, "lock": lock and lock[1], "exists": bool(text), "held": held,
-        "sections": sorted(re.findall(r"^\[(.*)\]$", text, re.M)),
-        "qemu": alive(root + "/run/qemu-server/%%s.pid" %% vmid)}
-with open(root + "/calls.jsonl", "a") as f:
-    f.write(json.dumps(call) + "\n")
-if phase == "pre-start" and os.path.exists(root + "/refuse"):
-    sys.stdout.write("hook: start is refused\n")
-    sys.exit(1)
-'''
 
 
 # -- a node to play against -----------------------------------------------------------------------
@@ -132,7 +83,8 @@ if phase == "pre-start" and os.path.exists(root + "/refuse"):
 def fresh_node(template, recording, qemu):
     """A running node with the images of VM 105 and 104, and the hooks that the recording needs."""
     sim = Sim(template)
-    sim.settings(option_order=pick(OPTION_ORDER, recording) or [], qemu=qemu)
+    sim.settings(option_order=pick(OPTION_ORDER, recording) or [], qemu=qemu,
+                 stub_obeys=recording.startswith("hook-"))      # only those had a guest
     sim.hook("hook", pick(HOOKS, recording) or HOOK)
     sim.hook("show.sh", SHOW % sim.root)
     sim.hook("ctx", CONTEXT % sim.root)
@@ -157,50 +109,6 @@ def make_template(root):
 
 def pick(table, recording):
     return next((v for k, v in table.items() if recording.startswith(k)), None)
-
-
-# -- what varies from run to run -----------------------------------------------------------------
-
-UPID = re.compile(r"UPID:[^:\s]+(?::[0-9A-F]{8}){3}:([^:\s]+):([^:\s]*):([^:\s]+):")
-VARIES = set("pid pstart starttime endtime uptime cpu mem memhost netin netout ssl_fingerprint "
-             "running-qemu running-machine ip total".split())
-
-
-def neutral_text(text):
-    text = UPID.sub(r"UPID \1 \2 \3", text)
-    text = re.sub(r"Installed QEMU version '[\d.]+'", "Installed QEMU version", text)
-    text = re.sub(r"vm-\d+-state-suspend-[\d-]+", "vm-state", text)
-    text = re.sub(r"^(vmgenid: ).*$", r"\1V", text, flags=re.M)
-    return re.sub(r"(net0: e1000e=)BC:24:11:(?!9A:A3:C1)[0-9A-F:]{8}", r"\1RANDOM", text)
-
-
-def neutral(value, key=None):
-    """The value without what varies; lists of objects in a settled order."""
-    if isinstance(value, dict):
-        return {k: neutral(v, k) for k, v in value.items()
-                if not k.startswith("pressure") and not (k in VARIES and (k, v) != ("cpu", "host"))}
-    if isinstance(value, list):
-        items = [neutral(v) for v in value if not (isinstance(v, dict) and v.get("vmid") == 104)]
-        if all(isinstance(i, dict) for i in items) and not all("n" in i for i in items):
-            items.sort(key=lambda i: json.dumps(i, sort_keys=True))
-        return items
-    if key == "vmgenid":
-        return "V"
-    if key == "exitstatus" and str(value).startswith("400 "):
-        return sorted(re.split(r"  +|failed\. ", value.strip()))
-    return neutral_text(value) if isinstance(value, str) else value
-
-
-def compare(problems, what, expected, got):
-    if isinstance(expected, str) and isinstance(got, str):
-        expected, got = neutral_text(expected), neutral_text(got)
-    if expected != got:
-        problems.append(f"{what}: expected {shorten(expected)}, got {shorten(got)}")
-
-
-def shorten(value):
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return text if len(text) < 1500 else text[:1500] + "..."
 
 
 # -- playing exchanges -----------------------------------------------------------------------------

@@ -126,17 +126,6 @@ json_t *plan_view_json(const struct plan *plan, json_t *pending)
     return object;
 }
 
-/* The interface does not tell into how many calls a plan is cut, so the heading must not either. */
-static void drop_calls(char *text)
-{
-    static const char calls[] = " in 0 calls\n";
-    char *at = strstr(text, calls);
-
-    if (at != NULL && at < strchr(text, '\n')) {
-        memmove(at, at + strlen(calls) - 1, strlen(at + strlen(calls) - 1) + 1);
-    }
-}
-
 int plan_view_print(const struct cli *cli, const struct plan *plan, struct err *err)
 {
     CLEANUP_FREE char *text = NULL;
@@ -145,7 +134,6 @@ int plan_view_print(const struct cli *cli, const struct plan *plan, struct err *
     if (rc < 0) {
         return rc;
     }
-    drop_calls(text);
     out_text(&cli->out, text);
     return 0;
 }

@@ -182,8 +182,11 @@ static void add_heading(struct buf *out, const struct plan *plan)
         buf_addf(out, " %u", plan->vmid);
     }
     if (plan->n_changes > 0) {
-        buf_addf(out, ": %zu change%s in %zu call%s", blocks, blocks == 1 ? "" : "s", plan->n_steps,
-                 plan->n_steps == 1 ? "" : "s");
+        buf_addf(out, ": %zu change%s", blocks, blocks == 1 ? "" : "s");
+    }
+    if (plan->n_changes > 0 &&
+        plan->n_steps > 0) { /* a plan that came over the wire has no steps */
+        buf_addf(out, " in %zu call%s", plan->n_steps, plan->n_steps == 1 ? "" : "s");
     }
     buf_adds(out, "\n\n");
 }

@@ -144,6 +144,7 @@ int reconcile_take_steps(struct reconcile *r, const json_t *steps);
 int reconcile_assess(struct reconcile *r, const struct assess_texts *texts);
 
 /* PVE's words for conditions that are not failures (recordings 04, 07, 08). */
+bool reconcile_is_passing(const struct api_reply *reply); /* no answer, overload, the lock */
 bool reconcile_is_lock_timeout(const struct api_reply *reply);
 bool reconcile_is_checksum(const struct api_reply *reply);
 bool reconcile_is_vm_locked(const struct api_reply *reply);

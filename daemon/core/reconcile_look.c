@@ -33,7 +33,7 @@ bool reconcile_is_vm_locked(const struct api_reply *reply)
 
 /* pveproxy's own codes for a pvedaemon that does not answer, and overload: as good as unreachable.
  */
-static bool is_passing(const struct api_reply *reply)
+bool reconcile_is_passing(const struct api_reply *reply)
 {
     return reply->result == API_UNREACHABLE || reply->result == API_LOST || reply->status >= 502 ||
            reconcile_is_lock_timeout(reply);
@@ -100,7 +100,7 @@ int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
     }
     /* With a change set left open there may be a deletion pending: never give up looking. */
     if (r->recovering ||
-        (is_passing(reply) && reconcile_has_patience(r, r->params.lock_patience_ms))) {
+        (reconcile_is_passing(reply) && reconcile_has_patience(r, r->params.lock_patience_ms))) {
         return reconcile_sleep_then(r, again, RECONCILE_SLEEP_MS, out);
     }
     r->retry = true;

@@ -6,8 +6,13 @@
  * and the next start, or any later PUT, carries the deletion out (recordings 06n, 06q). So: look;
  * revert exactly those keys of ours that are pending, in one call; look again; else set slot and
  * boot to their present values; look again. While the deletion cannot be taken back the VM must not
- * start: we say so loudly and keep trying. Nothing but `revert` and present values is ever sent
- * from here.
+ * start: we say so loudly and keep trying.
+ *
+ * Somebody may try to start it all the same. The hook refuses, but PVE has carried the deletion out
+ * by then (02b), as it does with anybody's next change: the disk is an unusedN, and nothing is
+ * pending any more. That is no "clean": the slot is set to the value it had, which takes the volume
+ * out of unusedN again. So nothing but `revert` and values that were there before us is ever sent
+ * from here, each with the digest of the look that it comes from.
  */
 #include <errno.h>
 #include <string.h>
@@ -180,19 +185,11 @@ int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
     if (event->reply->result != API_OK) {
         return look_in_vain(r, event->reply, out);
     }
-    reconcile_patience_reset(r);
     if (collect_leftovers(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
-    if (r->runs && !half_a_move(r, event->reply->data)) {
-        r->retry = true;
-        return reconcile_conclude(r, RECONCILE_RUNNING, out,
-                                  "VM %u was started meanwhile: what is left is done when it is "
-                                  "stopped",
-                                  r->params.vm.vmid);
-    }
-    if (r->revert_keys == NULL) {
-        return reconcile_go_to(r, STATE_LOOK_READ, out);
+    if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
+        return reconcile_go_to(r, STATE_LOOK_READ, out); /* is the disk still there? */
     }
     r->revert_tries++;
     if (r->revert_tries == 3) {
@@ -211,11 +208,24 @@ int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
 static int look_again(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
-    if (event->reply->result != API_OK && event->reply->message != NULL &&
-        str_replace(&r->step_error, event->reply->message) < 0) {
+    const struct api_reply *reply = event->reply;
+    bool passing = reconcile_is_passing(reply) || reconcile_is_checksum(reply);
+
+    if (reply->result != API_OK && reply->message != NULL &&
+        str_replace(&r->step_error, reply->message) < 0) {
         return -ENOMEM;
     }
-    return reconcile_sleep_then(r, STATE_LOOK_STATUS, r->stuck ? RECONCILE_STUCK_MS : 0, out);
+    if (reply->result == API_OK) {
+        reconcile_patience_reset(r);
+        return reconcile_go_to(r, STATE_LOOK_STATUS, out);
+    }
+    /* PVE did not even try: the same way once more. */
+    if (passing && reconcile_has_patience(r, r->params.lock_patience_ms)) {
+        r->revert_tries--;
+        return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_SLEEP_MS, out);
+    }
+    return reconcile_sleep_then(r, STATE_LOOK_STATUS,
+                                r->stuck ? RECONCILE_STUCK_MS : RECONCILE_SLEEP_MS, out);
 }
 
 int reconcile_enter_revert(struct reconcile *r, struct reconcile_action *out)
@@ -257,13 +267,18 @@ int reconcile_on_stuck_record(struct reconcile *r, const struct reconcile_event 
                               struct reconcile_action *out)
 {
     (void)event; /* recorded or not: it is told below, and the change set stays open */
-    if (reconcile_tell(r, RECONCILE_TELL_STUCK,
-                       "VM %u must NOT be started: the deletion of %s is pending and PVE does not "
-                       "take it back (%s). Bring the storage of that volume back; pve-hwid tries "
-                       "again every %d seconds",
-                       r->params.vm.vmid, r->revert_slot == NULL ? r->revert_keys : r->revert_slot,
-                       r->step_error == NULL ? "no reason given" : r->step_error,
-                       RECONCILE_STUCK_MS / 1000) < 0) {
+    if (reconcile_tell(
+            r, RECONCILE_TELL_STUCK,
+            r->runs
+                ? "VM %u runs WITHOUT its disk %s, which a change that went wrong detached (%s); "
+                  "the image is untouched. Stop the VM: then pve-hwid puts the disk back, it "
+                  "looks every %d seconds"
+                : "VM %u must NOT be started: PVE does not take the deletion of its disk %s back "
+                  "(%s). Bring the storage of that volume back; pve-hwid tries again every %d "
+                  "seconds",
+            r->params.vm.vmid, r->revert_slot == NULL ? r->revert_keys : r->revert_slot,
+            r->step_error == NULL ? "no reason given" : r->step_error,
+            RECONCILE_STUCK_MS / 1000) < 0) {
         return -ENOMEM;
     }
     return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_STUCK_MS, out);
@@ -277,39 +292,99 @@ int reconcile_enter_look_read(struct reconcile *r, struct reconcile_action *out)
     return reconcile_enter_read(r, out);
 }
 
-/* The disk that no slot names any more, though it had one when we planned; NULL: none. While its
- * deletion was pending, somebody changed or started the VM, and PVE carried the deletion out. */
-static const struct plan_step *lost_disk(const struct reconcile *r)
+/* Where is the disk that a step moves? On no slot, while its volume is an unusedN: then the
+ * deletion that we left pending was carried out. On no slot and no unusedN: somebody took it away.
+ */
+enum disk_place { DISK_IN_SLOT, DISK_UNUSED, DISK_NOWHERE };
+
+static enum disk_place find_disk(const struct plan_step *step, const struct pveconf *conf)
 {
-    const struct pveconf_section *main = &r->assessment->conf->sections[0];
+    const struct pveconf_section *main_keys = &conf->sections[0];
+    enum disk_place place = DISK_NOWHERE;
+    struct drive_slot slot;
 
-    for (size_t i = 0; i < r->n_steps; i++) {
-        const struct plan_step *step = &r->steps[i];
-        struct drive_slot slot;
-        bool found = step->remove == NULL;
+    if (step->remove == NULL || step->probe_value == NULL) {
+        return DISK_IN_SLOT;
+    }
+    for (size_t i = 0; i < main_keys->n; i++) {
+        const struct pveconf_key *key = &main_keys->keys[i];
+        bool same = reconcile_same_volume(key->value, step->probe_value);
 
-        for (size_t j = 0; j < main->n && !found; j++) {
-            found = drive_slot_parse(main->keys[j].key, &slot) &&
-                    reconcile_same_volume(main->keys[j].value, step->probe_value);
+        if (same && drive_slot_parse(key->key, &slot)) {
+            return DISK_IN_SLOT;
         }
-        if (!found) {
-            return step;
+        if (same && str_starts(key->key, "unused")) {
+            place = DISK_UNUSED;
+        }
+    }
+    return place;
+}
+
+/* The value of `boot` from before the step that moves the disk. */
+static const char *boot_before(const struct plan_step *step)
+{
+    for (size_t i = 0; i < step->n_sets; i++) {
+        if (str_equal(step->sets[i].option, "boot")) {
+            return step->sets[i].old;
         }
     }
     return NULL;
+}
+
+/* Back into its slot, like a leftover: said and recorded after the second try, tried for ever. */
+static int put_disk_back(struct reconcile *r, const struct plan_step *step,
+                         struct reconcile_action *out)
+{
+    if (str_replace(&r->revert_slot, step->probe) < 0 ||
+        str_replace(&r->revert_value, step->probe_value) < 0 ||
+        str_replace(&r->revert_keys, step->probe) < 0 ||
+        /* In turns without it: a device of that order may be gone by now. */
+        str_replace(&r->revert_boot, r->revert_tries % 2 == 0 ? boot_before(step) : NULL) < 0) {
+        return -ENOMEM;
+    }
+    r->revert_tries++;
+    if (r->runs && r->revert_tries > 3) {
+        return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_STUCK_MS, out);
+    }
+    if (r->runs || r->revert_tries == 3) {
+        r->revert_tries = 3;
+        return reconcile_go_to(r, STATE_STUCK_RECORD, out);
+    }
+    return reconcile_go_to(r, STATE_SET_BACK, out);
 }
 
 static int conclude_lost(struct reconcile *r, const struct plan_step *step,
                          struct reconcile_action *out)
 {
     r->disk_lost = true;
-    return reconcile_conclude(
-        r, RECONCILE_FAILED, out,
-        "VM %u has lost its disk %s: while the change of it was half done, somebody else changed "
-        "or "
-        "started the VM, and PVE detached it. The image is untouched; before the next start attach "
-        "it again with: qm set %u --%s '%s', and look at the boot order",
-        r->params.vm.vmid, step->remove, r->params.vm.vmid, step->remove, step->probe_value);
+    return reconcile_conclude(r, RECONCILE_FAILED, out,
+                              "the disk that was %s (%s) is in no slot of VM %u any more and was "
+                              "not put back: look at 'qm config %u'",
+                              step->probe, step->probe_value, r->params.vm.vmid, r->params.vm.vmid);
+}
+
+/* 1: *out is what to do about a disk that is in no slot; 0: all are. */
+static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
+{
+    const struct pveconf *conf = r->assessment->conf;
+    int rc = 0;
+
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const struct plan_step *step = &r->steps[i];
+        enum disk_place place = find_disk(step, conf);
+        bool taken = place != DISK_IN_SLOT && pveconf_get(conf, step->probe) != NULL;
+
+        if (place == DISK_UNUSED && !taken) {
+            rc = put_disk_back(r, step, out);
+            return rc < 0 ? rc : 1;
+        }
+        /* Where we were not stuck, that is an administrator's doing. */
+        if (place != DISK_IN_SLOT && (r->stuck || taken)) {
+            rc = conclude_lost(r, step, out);
+            return rc < 0 ? rc : 1;
+        }
+    }
+    return 0;
 }
 
 static int tell_reverted(struct reconcile *r)
@@ -334,7 +409,7 @@ static int recover(struct reconcile *r, struct reconcile_action *out)
 int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *event,
                            struct reconcile_action *out)
 {
-    const struct plan_step *lost;
+    int rc;
 
     if (reconcile_assess(r, event->texts) < 0) {
         return -ENOMEM;
@@ -342,9 +417,16 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
     if (r->assessment->conf == NULL) {
         return reconcile_conclude_unplanned(r, out);
     }
-    lost = lost_disk(r);
-    if (lost != NULL) {
-        return conclude_lost(r, lost, out);
+    rc = look_for_disks(r, out);
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
+    if (r->runs) {
+        r->retry = true;
+        return reconcile_conclude(r, RECONCILE_RUNNING, out,
+                                  "VM %u was started meanwhile: what is left is done when it is "
+                                  "stopped",
+                                  r->params.vm.vmid);
     }
     r->stuck = false;
     if (tell_reverted(r) < 0) {

@@ -258,13 +258,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 def serve(node, port, say):
     """Run the node until SIGTERM or SIGINT; then end all that belongs to it."""
     node.check_socket_paths()
+    port_file = node.path("pvesim/port")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(port_file)            # of a server that was killed
     daemon_pids = [daemons.pvedaemon(node), daemons.qmeventd(node)]     # before any thread exists
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     server = Server(node, port)
     threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
-    port_file = node.path("pvesim/port")
     write_file(port_file, f"{server.server_address[1]}\n", 0o644)
     say(server.server_address[1])
     try:

@@ -188,9 +188,10 @@ def drive(bus):
 
 
 CPU_TYPES = ("host max kvm32 kvm64 qemu32 qemu64 486 pentium pentium2 pentium3 core2duo "
-             "coreduo athlon phenom Conroe Penryn Nehalem Nehalem-IBRS Westmere SandyBridge IvyBridge "
-             "Haswell Broadwell Skylake-Client Skylake-Server Cascadelake-Server Icelake-Server "
-             "Opteron_G5 EPYC EPYC-Rome EPYC-Milan EPYC-Genoa x86-64-v2 x86-64-v2-AES x86-64-v3 x86-64-v4").split()
+             "coreduo athlon phenom Conroe Penryn Nehalem Nehalem-IBRS Westmere SandyBridge "
+             "IvyBridge Haswell Broadwell Skylake-Client Skylake-Server Cascadelake-Server "
+             "Icelake-Server Opteron_G5 EPYC EPYC-Rome EPYC-Milan EPYC-Genoa x86-64-v2 "
+             "x86-64-v2-AES x86-64-v3 x86-64-v4").split()
 
 
 def cpu(value):
@@ -220,8 +221,9 @@ for _name in ("acpi autostart freeze kvm localtime numa onboot protection reboot
     OPTIONS[_name] = boolean
 for _name in ("affinity agent args amd-sev audio0 cicustom cipassword citype ciuser hookscript "
               "hotplug hugepages intel-tdx ivshmem keyboard nameserver rng0 searchdomain "
-              "spice_enhancements sshkeys startdate startup tags vga vmgenid vmstatestorage watchdog parent vmstate "
-              "runningmachine runningcpu running-nets-host-mtu snapstate").split():
+              "spice_enhancements sshkeys startdate startup tags vga vmgenid vmstatestorage "
+              "watchdog parent vmstate runningmachine runningcpu running-nets-host-mtu "
+              "snapstate").split():
     OPTIONS[_name] = ANY
 for _bus, _count in SLOTS.items():
     for _i in range(_count):

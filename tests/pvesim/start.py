@@ -28,7 +28,8 @@ STATE_KEYS = ("lock", "vmstate", "runningmachine", "runningcpu")
 # What systemd gives pvedaemon and so reaches every hook that an API call runs (recorded).
 DAEMON_ENV = {
     "LANG": "C.UTF-8", "USER": "root", "PIDFILE": "/run/pvedaemon.pid",
-    "JOURNAL_STREAM": "9:164952", "INVOCATION_ID": uuid.uuid4().hex, "SYSTEMD_EXEC_PID": "87", "PVE_DAEMON_LOCK_FD": "4",
+    "JOURNAL_STREAM": "9:164952", "INVOCATION_ID": uuid.uuid4().hex, "SYSTEMD_EXEC_PID": "87",
+    "PVE_DAEMON_LOCK_FD": "4",
     "PVE_DAEMON_SOCKET_85": "6"}
 
 

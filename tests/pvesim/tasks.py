@@ -74,7 +74,7 @@ def fork(work, title):
 
 
 def start_time(pid):
-    """Start time in clock ticks, which with the pid is a process's identity; None for a dead one."""
+    """Start time in clock ticks, with the pid a process's identity; None for a dead one."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             fields = f.read().rpartition(b")")[2].split()

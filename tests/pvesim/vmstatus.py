@@ -20,7 +20,8 @@ ZERO_STATS = dict.fromkeys([f"{a}_{b}" for a in ("rd", "wr", "unmap", "zone_appe
                               for b in ("rd", "wr", "unmap", "zone_append", "flush")]
                            + ["flush_operations", "flush_total_time_ns", "wr_highest_offset"], 0)
 SUPPORT = {**dict.fromkeys("backup-access-api pbs-masterkey pbs-dirty-bitmap-migration "
-                           "backup-fleecing pbs-dirty-bitmap pbs-dirty-bitmap-savevm backup-max-workers "
+                           "backup-fleecing pbs-dirty-bitmap pbs-dirty-bitmap-savevm "
+                           "backup-max-workers "
                            "query-bitmap-info".split(), True), "pbs-library-version": "0.0 (stub)"}
 
 
@@ -31,7 +32,8 @@ def summary(node, vmid, full):
     memory = int(re.match(r"(?:current=)?(\d+)", str(main.get("memory", "512")))[1]) << 20
     found = {"vmid": vmid, "name": main.get("name", f"VM {vmid}"), "status": "stopped",
              "cpus": int(main.get("sockets", 1)) * int(main.get("cores", 1)), "maxmem": memory,
-             "uptime": 0, "cpu": 0, "mem": 0, "memhost": 0, "maxdisk": boot_disk_size(main), "disk": 0, "netin": 0, "netout": 0}
+             "uptime": 0, "cpu": 0, "mem": 0, "memhost": 0,
+             "maxdisk": boot_disk_size(main), "disk": 0, "netin": 0, "netout": 0}
     found.update({k: main[k] for k in ("lock", "template", "tags") if k in main})
     pid = backend(node).pid(node, vmid)
     if pid:

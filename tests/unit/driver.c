@@ -628,8 +628,7 @@ static void check_debt(struct driver *d)
         fake_pve_problem(&d->pve, "%u starts for %u held", d->pve.our_starts, d->held);
     }
     if (d->held == 0 || d->pve.running || d->pve.gone || d->pve.ha_managed || d->stuck ||
-        d->on_error == FINGERPRINT_ERROR_REFUSE || d->pve.harmed_by_others ||
-        (d->unwritten_hold && d->lives > 0)) {
+        d->on_error == FINGERPRINT_ERROR_REFUSE || (d->unwritten_hold && d->lives > 0)) {
         return;
     }
     if (d->told[RECONCILE_TELL_FAILED] == 0) {
@@ -656,7 +655,7 @@ void driver_check(struct driver *d, const char *const *volumes)
     if (ran) {
         fake_pve_stop(&d->pve); /* what is pending for a running VM must be right, too */
     }
-    if (!d->pve.gone && !d->pve.harmed_by_others) {
+    if (!d->pve.gone && !(d->pve.harmed_by_others && (d->stuck || ran))) {
         check_volumes(d, volumes);
     }
     if (any_leftovers(d) && !d->stuck) {

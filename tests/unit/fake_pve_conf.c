@@ -341,8 +341,8 @@ static void watch(struct fake_pve *pve, const struct put *put)
     if (put->sets.n + put->deletes.n + put->reverts.n == 0) {
         fake_pve_problem(pve, "a PUT without an option");
     }
-    if (put->digest == NULL && !is_harmless(pve, put)) {
-        fake_pve_problem(pve, "a change without a digest");
+    if (put->digest == NULL) {
+        fake_pve_problem(pve, "a PUT without a digest");
     }
     watch_running(pve, put);
 }

@@ -176,7 +176,8 @@ static bool is_get_config(json_t *exchange)
 
     return str_equal(json_string_value(json_object_get(exchange, "method")), "GET") &&
            json_integer_value(json_object_get(exchange, "status")) == 200 && path != NULL &&
-           strstr(path, "/qemu/") != NULL && str_ends(path, "/config");
+           strstr(path, "/qemu/") != NULL && strstr(path, "/snapshot/") == NULL &&
+           str_ends(path, "/config");
 }
 
 /* How many answers could be compared: those before the file changed in a way the recording does
