@@ -143,7 +143,8 @@ static struct prestart_input input_of(const struct hook_wait *wait)
         .assessment = wait->assessment,
         .memory = &vm->memory,
         .changing = vm->reconcile != NULL && reconcile_is_changing(vm->reconcile),
-        .stuck = (vm->reconcile != NULL && reconcile_is_stuck(vm->reconcile)) || vm->memory.stuck,
+        .ours = vm->reconcile != NULL && reconcile_owes_start(vm->reconcile),
+        .stuck = vm->reconcile != NULL ? reconcile_is_stuck(vm->reconcile) : vm->memory.stuck,
     };
 }
 
@@ -198,7 +199,11 @@ static void hold(struct hook_wait *wait)
     vm->hold_start = wait->call.worker_start;
     vm->busy++;
     answer(wait);
-    rc = engine_reconcile(vm, RECONCILE_FOR_HOLD, true, &err);
+    if (vm->reconcile != NULL) {
+        reconcile_owe_start(vm->reconcile); /* a retry began while PVE was asked */
+    } else {
+        rc = engine_reconcile(vm, RECONCILE_FOR_HOLD, true, &err);
+    }
     if (rc < 0) {
         engine_retry_later(vm); /* the debt is in the journal */
     }

@@ -31,11 +31,13 @@ struct api_request *requests_probe(struct requests_vm vm, const struct plan_step
                                    const char *digest);
 struct api_request *requests_step(struct requests_vm vm, const struct plan_step *step,
                                   const char *digest);
-/* PUT revert=<keys, comma separated>. */
-struct api_request *requests_revert(struct requests_vm vm, const char *keys);
-/* PUT of one or two options to given values: the second way back of a move (06q). */
-struct api_request *requests_set_back(struct requests_vm vm, const char *slot, const char *value,
-                                      const char *boot);
+/* PUT revert=<keys, comma separated>. `digest`: of the look that found them (GET pending has it):
+ * on a configuration that somebody changed since, setting back could attach a disk twice. */
+struct api_request *requests_revert(struct requests_vm vm, const char *keys, const char *digest);
+/* PUT of one or two options to given values: the second way back of a move (06q). boot may be NULL.
+ */
+struct api_request *requests_set_back(struct requests_vm vm, const struct api_param *slot,
+                                      const char *boot, const char *digest);
 
 /* Privileges on /vms/VMID that the daemon needs, NULL-terminated. */
 extern const char *const requests_privileges[];
