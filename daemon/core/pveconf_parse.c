@@ -56,15 +56,16 @@ static size_t trimmed_len(const char *text, size_t len)
 static int add_bad(struct reader *reader, struct line line, const char *why)
 {
     char text[BAD_TEXT_MAX + 1];
-    size_t len = line.len < BAD_TEXT_MAX ? line.len : BAD_TEXT_MAX;
+    size_t len = trimmed_len(line.text, line.len);
 
+    len = len < BAD_TEXT_MAX ? len : BAD_TEXT_MAX;
     for (size_t i = 0; i < len; i++) {
         text[i] = '?';
         if (ascii_is_print(line.text[i])) {
             text[i] = line.text[i];
         }
     }
-    text[trimmed_len(text, len)] = '\0';
+    text[len] = '\0';
     return pveconf_add_bad(reader->conf, line.number, text, why);
 }
 

@@ -176,7 +176,8 @@ static bool is_get_config(json_t *exchange)
 
     return str_equal(json_string_value(json_object_get(exchange, "method")), "GET") &&
            json_integer_value(json_object_get(exchange, "status")) == 200 && path != NULL &&
-           strstr(path, "/qemu/") != NULL && str_ends(path, "/config");
+           strstr(path, "/qemu/") != NULL && strstr(path, "/snapshot/") == NULL &&
+           str_ends(path, "/config");
 }
 
 /* How many answers could be compared: those before the file changed in a way the recording does
@@ -396,8 +397,8 @@ static void descriptions_are_decoded(void **state)
 static void values_of_blanks_alone_are_one_blank(void **state)
 {
     CLEANUP(pveconf_freep)
-    struct pveconf *conf =
-        parse("tags: \nname:   \nargs:\tx y \t\ncdrom: none\nboot: order=scsi0\r\n");
+    struct pveconf *conf = parse(
+        "tags: \nname:   \nargs:\tx y \t\ncdrom: none\nboot: order=scsi0\r\n");
 
     (void)state;
     assert_string_equal(pveconf_get(conf, "tags"), " ");
