@@ -26,22 +26,27 @@ struct http_settings {
     unsigned connect_timeout_ms, timeout_ms;
 };
 
+/* Borrowed, for the time of the call. */
 struct http_answer {
-    enum api_result result; /* API_OK here means: some HTTP status came */
+    enum api_result result; /* API_OK: a whole answer, whatever its status; API_UNREACHABLE: not one
+                               byte of the request left us; API_LOST: anything else */
     int status;
     const char *reason; /* of the status line; "" */
-    const char *body;
+    const char *body;   /* NUL behind it; "" */
     size_t len;
-    const char *error; /* one sentence where there is no status */
+    const char *error; /* one sentence where there is no whole answer; else NULL */
 };
 
 typedef void (*http_done)(void *userdata, const struct http_answer *answer);
 
 int http_new(sd_event *event, const struct http_settings *settings, struct http **ret,
              struct err *err);
-/* Pending transfers are dropped without a call of their http_done. */
+/* Pending transfers are dropped without a call of their http_done. Not from inside a http_done. */
 void http_free(struct http *http);
-/* `request` is read before this returns. *ret_transfer (may be NULL) is valid until done. */
+DEFINE_CLEANUP(struct http, http_free)
+/* `request` is read before this returns. *ret_transfer (may be NULL) is valid until done. -EINVAL:
+ * the path has characters that would change the meaning of the URL. A changing request is never
+ * sent twice; a reading one may be, when an idle connection turns out to be dead. */
 int http_send(struct http *http, const struct api_request *request, http_done done, void *userdata,
               struct http_transfer **ret_transfer, struct err *err);
 /* No http_done comes any more. */

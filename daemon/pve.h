@@ -20,19 +20,25 @@ struct pve_call;
 /* `reply` is borrowed. Called from the event loop, never from inside pve_send(). */
 typedef void (*pve_done)(void *userdata, const struct api_reply *reply);
 
-/* `token` is the file's content "user@realm!name=secret" without newline; copied, wiped at free. */
+/* `token` is secret_text() of the token; copied, wiped at free. -EINVAL: not of its form, or
+ * settings->api_url is not https. The CA is the credential "ca" where there is one and ca_file was
+ * left at its default. */
 int pve_new(sd_event *event, const struct settings *settings, const char *token, struct pve **ret,
             struct err *err);
+/* Calls that wait or are under way are dropped without a word. Not from inside a pve_done. */
 void pve_free(struct pve *pve);
-/* Takes over `request`. *ret_call may be NULL. */
+DEFINE_CLEANUP(struct pve, pve_free)
+/* Takes over `request`, also where it fails. ret_call may be NULL; *ret_call is valid until `done`
+ * is called. */
 int pve_send(struct pve *pve, struct api_request *request, pve_done done, void *userdata,
              struct pve_call **ret_call, struct err *err);
-/* Forgets a call: a queued one is dropped, one under way goes on but nobody is told. */
-void pve_cancel(struct pve_call *call);
+/* Forgets a call: a queued one is dropped, one under way goes on but nobody is told. Returns the
+ * call's userdata, which nobody else will see again. */
+void *pve_cancel(struct pve_call *call);
 
 struct pve_counts {
     size_t queued_changes, queued_reads, running;
-    unsigned long sent, failed;
+    unsigned long sent, failed; /* failed: answered or not, with anything but API_OK */
 };
 void pve_get_counts(const struct pve *pve, struct pve_counts *ret);
 

@@ -20,12 +20,14 @@
 
 struct store;
 
-/* A fingerprint came, changed or went. From the event loop. */
+/* A fingerprint came, changed or went since store_new(). From the event loop. */
 typedef void (*store_changed)(void *userdata, uint32_t vmid);
 
 int store_new(sd_event *event, const struct settings *settings, store_changed changed,
               void *userdata, struct store **ret, struct err *err);
+/* Not from inside a store_changed. */
 void store_free(struct store *store);
+DEFINE_CLEANUP(struct store, store_free)
 
 /* Is there a fingerprint file by the index? */
 bool store_has(const struct store *store, uint32_t vmid);
@@ -33,6 +35,8 @@ bool store_has(const struct store *store, uint32_t vmid);
 int store_list(const struct store *store, uint32_t **ret_vmids, size_t *ret_n);
 
 enum store_origin { STORE_NONE, STORE_LOCAL, STORE_CLUSTER, STORE_BOTH /* local wins */ };
+
+enum store_origin store_origin(const struct store *store, uint32_t vmid);
 
 struct store_file {
     char *text;
@@ -43,10 +47,13 @@ struct store_file {
 void store_file_fini(struct store_file *file);
 
 /* Reads afresh from disk, always. -ENOENT: there is none. Refuses symlinks below the directories,
- * what is not a regular file, and more than FINGERPRINT_MAX bytes, with a sentence. */
+ * what is not a regular file, what others than root or our own user could have written, and more
+ * than FINGERPRINT_MAX bytes, with a sentence. A local one that is refused is not made up for by
+ * the cluster's. */
 int store_read_fingerprint(const struct store *store, uint32_t vmid, struct store_file *ret,
                            struct err *err);
-/* <pve_dir>/qemu-server/VMID.conf; -ENOENT: not on this node. At most PVECONF_MAX bytes. */
+/* <pve_dir>/qemu-server/VMID.conf; -ENOENT: not on this node; -ENOTCONN: there is no
+ * qemu-server directory (pmxcfs is not mounted). At most PVECONF_MAX bytes. */
 int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,
                       struct err *err);
 

@@ -106,6 +106,13 @@ bool str_to_u64(const char *s, uint64_t max, uint64_t *ret_value)
     return true;
 }
 
+void str_tame(char *s)
+{
+    for (; *s != '\0'; s++) {
+        *s = (unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s;
+    }
+}
+
 char *str_printf(const char *format, ...)
 {
     va_list args;

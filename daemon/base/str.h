@@ -30,6 +30,9 @@ int ascii_hex(char c); /* 0 to 15, or -1 */
 /* Decimal digits only, whole string, at most `max`: true and *ret_value, else false. */
 bool str_to_u64(const char *s, uint64_t max, uint64_t *ret_value);
 
+/* Control bytes become '?': foreign text that ends in a sentence or on a terminal. In place. */
+void str_tame(char *s);
+
 char *str_printf(const char *format, ...) PRINTF_LIKE(1, 2);
 char *str_dup(const char *s);              /* NULL gives NULL */
 char *str_ndup(const char *s, size_t len); /* copies len bytes, adds a NUL */

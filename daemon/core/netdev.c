@@ -14,7 +14,8 @@ static const char *const models[] = {
 };
 
 static const char *const options[] = {
-    "bridge", "queues", "rate", "tag", "trunks", "firewall", "link_down", "mtu",
+    "bridge",   "queues",    "rate", "tag",         "trunks",
+    "firewall", "link_down", "mtu",  "host-tunnel", /* qemu-server 9.2 */
 };
 
 static bool is_in(const char *const *words, size_t n, const char *word)
@@ -161,7 +162,8 @@ const char *netdev_model_for(enum fingerprint_nic_model model, bool *ret_exact)
 bool netdev_model_knows(const char *model, const char *option)
 {
     return str_equal(model, "virtio") ||
-           (!str_equal(option, "queues") && !str_equal(option, "mtu"));
+           (!str_equal(option, "queues") && !str_equal(option, "mtu") &&
+            !str_equal(option, "host-tunnel"));
 }
 
 bool netdev_key_index(const char *key, int *ret_index)

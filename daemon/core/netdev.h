@@ -26,7 +26,7 @@ char *netdev_format(const struct netdev *net);
 /* The PVE model for a VMware one; *ret_exact false where it only stands in. NULL: unknown model,
  * the present one stays. */
 const char *netdev_model_for(enum fingerprint_nic_model model, bool *ret_exact);
-/* Does this PVE model know that option? (`queues`, `mtu`: virtio only.) */
+/* Does this PVE model know that option? (`queues`, `mtu`, `host-tunnel`: virtio only.) */
 bool netdev_model_knows(const char *model, const char *option);
 /* True for "netN" with N below NETDEV_MAX. */
 bool netdev_key_index(const char *key, int *ret_index);

@@ -56,9 +56,9 @@ static size_t trimmed_len(const char *text, size_t len)
 static int add_bad(struct reader *reader, struct line line, const char *why)
 {
     char text[BAD_TEXT_MAX + 1];
-    size_t len = trimmed_len(line.text, line.len);
+    size_t shown = trimmed_len(line.text, line.len);
+    size_t len = shown < BAD_TEXT_MAX ? shown : BAD_TEXT_MAX;
 
-    len = len < BAD_TEXT_MAX ? len : BAD_TEXT_MAX;
     for (size_t i = 0; i < len; i++) {
         text[i] = '?';
         if (ascii_is_print(line.text[i])) {

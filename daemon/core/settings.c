@@ -32,6 +32,7 @@ static const struct key keys[] = {
     KEY(pve_dir, KIND_PATH, 0, 0),
     KEY(fingerprint_dir, KIND_PATH, 0, 0),
     KEY(state_dir, KIND_PATH, 0, 0),
+    KEY(lock_dir, KIND_PATH, 0, 0),
     KEY(on_drift, KIND_DRIFT, 0, 0),
     KEY(on_error, KIND_ERROR, 0, 0),
     KEY(early, KIND_BOOL, 0, 0),
@@ -58,8 +59,9 @@ struct settings *settings_new(void)
     s->pve_dir = str_dup("/etc/pve");
     s->fingerprint_dir = str_dup("/etc/pve-hwid/fingerprints");
     s->state_dir = str_dup("/var/lib/pve-hwid");
+    s->lock_dir = str_dup("/run/lock/qemu-server");
     if (s->api_url == NULL || s->ca_file == NULL || s->token_file == NULL || s->pve_dir == NULL ||
-        s->fingerprint_dir == NULL || s->state_dir == NULL) {
+        s->fingerprint_dir == NULL || s->state_dir == NULL || s->lock_dir == NULL) {
         return NULL;
     }
     s->on_drift = FINGERPRINT_DRIFT_RESTART;
@@ -86,6 +88,7 @@ void settings_free(struct settings *settings)
     free(settings->pve_dir);
     free(settings->fingerprint_dir);
     free(settings->state_dir);
+    free(settings->lock_dir);
     free(settings);
 }
 

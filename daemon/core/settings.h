@@ -23,6 +23,7 @@ struct settings {
     char *pve_dir;         /* /etc/pve : qemu-server/, pve-hwid/ are below */
     char *fingerprint_dir; /* /etc/pve-hwid/fingerprints */
     char *state_dir;       /* /var/lib/pve-hwid */
+    char *lock_dir;        /* /run/lock/qemu-server: PVE's own lock files, only looked at */
     enum fingerprint_drift on_drift;    /* for fingerprints that do not say: restart */
     enum fingerprint_on_error on_error; /* likewise: start */
     bool early;                         /* rewrite stopped VMs early: 1 */

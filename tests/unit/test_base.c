@@ -78,6 +78,15 @@ static void comparisons_know_null_and_case(void **state)
     assert_false(str_istarts("sc", "scsi"));
 }
 
+static void tamed_text_has_no_control_bytes(void **state)
+{
+    char text[] = "a\n\x1b[2J\x7f\xc3\xbc";
+
+    (void)state;
+    str_tame(text);
+    assert_string_equal(text, "a??[2J?\xc3\xbc");
+}
+
 static void errors_keep_their_code_and_gain_context(void **state)
 {
     struct err err = {""};
@@ -110,6 +119,7 @@ int main(void)
         cmocka_unit_test(empty_buffer_is_an_empty_text),
         cmocka_unit_test(numbers_are_digits_only),
         cmocka_unit_test(comparisons_know_null_and_case),
+        cmocka_unit_test(tamed_text_has_no_control_bytes),
         cmocka_unit_test(errors_keep_their_code_and_gain_context),
         cmocka_unit_test(too_long_errors_are_cut_not_overrun),
     };

@@ -13,10 +13,23 @@
 #include "core/settings.h"
 
 static const char *const keys[] = {
-    "api_url",        "ca_file",         "token_file",       "node",
-    "pve_dir",        "fingerprint_dir", "state_dir",        "on_drift",
-    "on_error",       "early",           "rescan_s",         "connect_timeout_ms",
-    "api_timeout_ms", "lock_patience_s", "start_patience_s", "max_reads",
+    "api_url",
+    "ca_file",
+    "token_file",
+    "node",
+    "pve_dir",
+    "fingerprint_dir",
+    "state_dir",
+    "lock_dir",
+    "on_drift",
+    "on_error",
+    "early",
+    "rescan_s",
+    "connect_timeout_ms",
+    "api_timeout_ms",
+    "lock_patience_s",
+    "start_patience_s",
+    "max_reads",
 };
 
 static int parse(const char *text, struct settings **settings, struct err *err)

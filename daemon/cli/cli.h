@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What all verbs of `pve-hwid` share: the verb table's entry, the exit codes, and how a failure is
+ * told, once, as a sentence on stderr and, with --json, as an object on stdout too.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "cli/out.h"
+
+/* The exit codes of docs/DESIGN.md. They are an interface: scripts ask for them. */
+enum cli_exit {
+    CLI_OK = 0,      /* in sync, or done */
+    CLI_ERROR = 1,   /* could not find out, or could not do it */
+    CLI_USAGE = 2,   /* the command line itself */
+    CLI_DIFFERS = 3, /* there is something to change */
+    CLI_BUSY = 4,    /* locked or running, so nothing was done */
+    CLI_REFUSED = 5, /* a guard said no */
+};
+
+struct cli;
+
+struct verb {
+    const char *name;
+    const char *summary; /* one line of `pve-hwid help` */
+    const char *usage;   /* lines behind "usage: pve-hwid ", the first one starts with the name */
+    const char *details; /* paragraphs and examples of `pve-hwid VERB --help` */
+    bool online;         /* talks to the daemon: --socket and --timeout are known */
+    enum cli_exit (*run)(struct cli *cli, int argc, char **argv); /* argv: behind the verb */
+};
+
+struct cli {
+    const struct verb *verb; /* NULL before it is known */
+    const struct verb *const *verbs;
+    size_t n_verbs;
+    struct out out;     /* stdout */
+    bool json;          /* --json */
+    const char *socket; /* --socket */
+    long timeout_s;     /* --timeout; 0: the verb's own */
+};
+
+#define CLI_SOCKET "/run/pve-hwid/socket"
+
+/* "pve-hwid: sentence" on stderr, {"error":{"exit":..,"message":..}} on stdout with --json. */
+enum cli_exit cli_fail(const struct cli *cli, enum cli_exit code, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* The same for a wrong command line, with the way to the help behind it: CLI_USAGE. */
+enum cli_exit cli_usage(const struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
+/* A remark that is no failure and no result: "pve-hwid: note: sentence" on stderr. */
+void cli_note(const struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The one way out of memory: CLI_ERROR. */
+enum cli_exit cli_oom(const struct cli *cli);
+
+/* Prints `object` (may be NULL: out of memory) as --json wants it and gives it up; returns `code`
+ * or, where it could not be printed, CLI_ERROR. */
+enum cli_exit cli_print_json(const struct cli *cli, json_t *object, enum cli_exit code);
+
+/* A text of which not all bytes need be UTF-8, e.g. a path: those are '?' then. NULL is null. */
+json_t *cli_json_text(const char *text);
+
+/* The more serious of two: error, refused, busy, differs, ok. */
+enum cli_exit cli_worst(enum cli_exit a, enum cli_exit b);
+
+const struct verb *cli_find_verb(const struct cli *cli, const char *name);
+/* The verb that was probably meant; NULL: none is near. */
+const char *cli_nearest_verb(const struct cli *cli, const char *name);
+
+extern const struct verb verb_apply, verb_capture, verb_check, verb_help, verb_list, verb_log,
+    verb_plan, verb_status, verb_version;
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * `pve-hwid`, the command line: finds the verb and runs it. One file per verb; what they say on
+ * stdout is their result, what they say on stderr is about them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/help.h"
+
+static const struct verb *const verbs[] = {
+    &verb_capture, &verb_plan, &verb_check, &verb_apply,   &verb_status,
+    &verb_list,    &verb_log,  &verb_help,  &verb_version,
+};
+
+/* A full disk behind `pve-hwid capture x.vmx > 105.json` must not look like success. */
+static enum cli_exit finish(const struct cli *cli, enum cli_exit code)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return code;
+    }
+    (void)fprintf(stderr, "pve-hwid: could not write everything to standard output: %s\n",
+                  strerror(errno));
+    (void)cli;
+    return cli_worst(code, CLI_ERROR);
+}
+
+static enum cli_exit unknown_verb(const struct cli *cli, const char *name)
+{
+    const char *nearest = cli_nearest_verb(cli, name);
+
+    if (*name == '-') {
+        return cli_usage(cli, "a verb must come first, '%s' is none", name);
+    }
+    if (nearest != NULL) {
+        return cli_usage(cli, "there is no verb '%s'; did you mean '%s'?", name, nearest);
+    }
+    return cli_usage(cli, "there is no verb '%s'", name);
+}
+
+static enum cli_exit run(struct cli *cli, int argc, char **argv)
+{
+    const char *name;
+
+    if (argc < 2) {
+        return cli_usage(cli, "what shall be done? A verb must come first");
+    }
+    name = argv[1];
+    if (str_equal(name, "--help") || str_equal(name, "-h")) {
+        name = verb_help.name;
+    } else if (str_equal(name, "--version")) {
+        name = verb_version.name;
+    }
+    cli->verb = cli_find_verb(cli, name);
+    return cli->verb == NULL ? unknown_verb(cli, name) : cli->verb->run(cli, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {.verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET};
+
+    (void)setvbuf(stderr, NULL, _IOLBF, 0); /* whole sentences, also where others write there */
+    out_init(&cli.out, stdout);
+    return (int)finish(&cli, run(&cli, argc, argv));
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See out.h. */
+#include "cli/out.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+enum { WIDTH_UNKNOWN = 80, COLUMN_MIN = 8, GAP = 2 };
+
+static const char *const style_codes[] = {
+    [OUT_PLAIN] = "",        [OUT_BOLD] = "\033[1m",  [OUT_DIM] = "\033[2m",
+    [OUT_GOOD] = "\033[32m", [OUT_WARN] = "\033[33m", [OUT_BAD] = "\033[31m",
+};
+
+void out_init(struct out *out, FILE *file)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    struct winsize size;
+
+    *out = (struct out){.file = file};
+    if (isatty(fileno(file)) == 0) {
+        return;
+    }
+    out->colour = (no_color == NULL || *no_color == '\0') && term != NULL && *term != '\0' &&
+                  !str_equal(term, "dumb");
+    out->width = WIDTH_UNKNOWN;
+    if (ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+        out->width = size.ws_col;
+    }
+}
+
+/* Bytes of UTF-8 pass; C0, DEL and the C1 controls (0xc2 0x80 to 0xc2 0x9f) do not. */
+static void put_clean(FILE *file, const char *text, bool newlines)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        unsigned char next = (unsigned char)text[1];
+        bool steers = (c < 0x20 && !(newlines && c == '\n')) || c == 0x7f ||
+                      (c == 0xc2 && next >= 0x80 && next < 0xa0);
+
+        (void)fputc(steers ? '?' : c, file); /* write errors: main() looks at the end */
+        if (steers && c == 0xc2) {
+            text++;
+        }
+    }
+}
+
+static void put_styled(const struct out *out, enum out_style style, const char *text, bool newlines)
+{
+    bool paint = out->colour && style != OUT_PLAIN;
+
+    if (paint) {
+        (void)fputs(style_codes[style], out->file); /* as above */
+    }
+    put_clean(out->file, text, newlines);
+    if (paint) {
+        (void)fputs("\033[0m", out->file); /* as above */
+    }
+}
+
+void out_printf(const struct out *out, enum out_style style, const char *format, ...)
+{
+    CLEANUP_FREE char *text = NULL;
+    va_list args;
+    int len;
+
+    va_start(args, format);
+    len = vasprintf(&text, format, args);
+    va_end(args);
+    if (len < 0) {
+        text = NULL; /* undefined after a failure */
+        (void)fputs("(out of memory)", out->file);
+        return;
+    }
+    put_styled(out, style, text, true);
+}
+
+void out_text(const struct out *out, const char *text)
+{
+    put_clean(out->file, text, true);
+}
+
+/* --- tables ------------------------------------------------------------------------------- */
+
+void out_table_init(struct out_table *table, const char *const *heads, size_t columns)
+{
+    *table = (struct out_table){.heads = heads, .columns = columns};
+}
+
+void out_table_fini(struct out_table *table)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        free(table->cells[i].text);
+    }
+    free(table->cells);
+    *table = (struct out_table){0};
+}
+
+void out_table_add(struct out_table *table, enum out_style style, const char *text)
+{
+    char *copy = str_dup(text != NULL && *text != '\0' ? text : "-");
+
+    if (copy == NULL ||
+        vec_reserve(&table->cells, table->n, &table->cap, sizeof(table->cells[0])) < 0) {
+        free(copy);
+        table->failed = true;
+        return;
+    }
+    table->cells[table->n++] = (struct out_cell){copy, style};
+}
+
+void out_table_addf(struct out_table *table, enum out_style style, const char *format, ...)
+{
+    CLEANUP_FREE char *text = NULL;
+    va_list args;
+    int len;
+
+    va_start(args, format);
+    len = vasprintf(&text, format, args);
+    va_end(args);
+    if (len < 0) {
+        text = NULL; /* undefined after a failure */
+        table->failed = true;
+        return;
+    }
+    out_table_add(table, style, text);
+}
+
+/* Columns a text takes: one per UTF-8 character. Wide ones would be cut a little late. */
+static size_t columns_of(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text != '\0'; text++) {
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return n;
+}
+
+/* Prints at most `limit` columns (0: all), then blanks up to `pad`. A cut text ends in "..". */
+static void put_cell(const struct out *out, const struct out_cell *cell, size_t limit, size_t pad)
+{
+    CLEANUP_FREE char *cut = NULL;
+    size_t width = columns_of(cell->text);
+    const char *shown = cell->text;
+
+    if (limit > 0 && width > limit) {
+        size_t bytes = 0;
+
+        for (size_t n = 0; cell->text[bytes] != '\0'; bytes++) {
+            n += ((unsigned char)cell->text[bytes] & 0xc0) != 0x80;
+            if (n > limit - 2) {
+                break;
+            }
+        }
+        cut = str_printf("%.*s..", (int)bytes, cell->text);
+        shown = cut != NULL ? cut : "..";
+        width = cut != NULL ? limit : 2;
+    }
+    put_styled(out, cell->style, shown, false);
+    for (; width < pad; width++) {
+        (void)fputc(' ', out->file); /* as above */
+    }
+}
+
+static void measure(const struct out_table *table, size_t widths[OUT_COLUMNS_MAX])
+{
+    for (size_t c = 0; c < table->columns; c++) {
+        widths[c] = columns_of(table->heads[c]);
+    }
+    for (size_t i = 0; i < table->n; i++) {
+        size_t width = columns_of(table->cells[i].text);
+        size_t c = i % table->columns;
+
+        widths[c] = width > widths[c] ? width : widths[c];
+    }
+}
+
+/* One line: `cells` holds table->columns of them. */
+static void put_row(const struct out_table *table, const struct out *out, const size_t *widths,
+                    const struct out_cell *cells)
+{
+    size_t used = 0;
+
+    for (size_t c = 0; c < table->columns; c++) {
+        bool last = c + 1 == table->columns;
+        size_t limit = 0;
+
+        if (last && out->width > 0) {
+            limit = out->width > used + COLUMN_MIN ? out->width - used : COLUMN_MIN;
+        }
+        put_cell(out, &cells[c], limit, last ? 0 : widths[c] + GAP);
+        used += widths[c] + GAP;
+    }
+    (void)fputc('\n', out->file); /* as above */
+}
+
+int out_table_print(const struct out_table *table, const struct out *out)
+{
+    struct out_cell heads[OUT_COLUMNS_MAX];
+    size_t widths[OUT_COLUMNS_MAX];
+
+    if (table->failed) {
+        return -ENOMEM;
+    }
+    if (table->n < table->columns) {
+        return 0;
+    }
+    for (size_t c = 0; c < table->columns; c++) {
+        heads[c] = (struct out_cell){(char *)table->heads[c], OUT_BOLD}; /* only read */
+    }
+    measure(table, widths);
+    put_row(table, out, widths, heads);
+    for (size_t i = 0; i + table->columns <= table->n; i += table->columns) {
+        put_row(table, out, widths, &table->cells[i]);
+    }
+    return 0;
+}
+
+/* --- times -------------------------------------------------------------------------------- */
+
+const char *out_iso_time(const char *iso, char text[static OUT_TIME_SIZE])
+{
+    struct tm tm = {0};
+    const char *end = iso != NULL ? strptime(iso, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+    time_t when;
+
+    if (end == NULL || !str_ends(end, "Z")) {
+        return iso;
+    }
+    when = timegm(&tm);
+    if (localtime_r(&when, &tm) == NULL ||
+        strftime(text, OUT_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm) == 0) {
+        return iso;
+    }
+    return text;
+}
+
+void out_duration(int64_t seconds, char text[static OUT_TIME_SIZE])
+{
+    enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+    int64_t s = seconds > 0 ? seconds : 0;
+
+    if (s < 2 * MINUTE) {
+        (void)snprintf(text, OUT_TIME_SIZE, "%lld s", (long long)s); /* all of these fit */
+    } else if (s < 2 * HOUR) {
+        (void)snprintf(text, OUT_TIME_SIZE, "%lld min", (long long)(s / MINUTE));
+    } else if (s < 2 * DAY) {
+        (void)snprintf(text, OUT_TIME_SIZE, "%lld h", (long long)(s / HOUR));
+    } else {
+        (void)snprintf(text, OUT_TIME_SIZE, "%lld d", (long long)(s / DAY));
+    }
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See assess.h. */
+#include "core/assess.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "core/drive.h"
+
+bool assess_is_our_hook(const char *volid)
+{
+    return volid != NULL && str_ends(volid, ":snippets/pve-hwid");
+}
+
+void assessment_free(struct assessment *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    plan_free(a->plan);
+    fingerprint_free(a->fp);
+    pveconf_free(a->conf);
+    free(a->problem);
+    free(a);
+}
+
+static int make_key(const struct assess_texts *texts, char key[SMBIOS_UUID_SIZE])
+{
+    CLEANUP(buf_fini) struct buf both = BUF_INIT(0);
+
+    if (texts->fingerprint != NULL) {
+        buf_add(&both, texts->fingerprint, texts->fingerprint_len);
+    }
+    buf_addc(&both, '\0');
+    if (texts->config != NULL) {
+        buf_add(&both, texts->config, texts->config_len);
+    }
+    if (both.error != 0) {
+        return both.error;
+    }
+    smbios_uuid_digest(both.data, both.len, key);
+    return 0;
+}
+
+/* Keeps memory errors as such; everything else is the outcome `bad` with its sentence. */
+static int problem(struct assessment *a, enum assess_outcome bad, const char *path, int rc,
+                   const struct err *why)
+{
+    if (rc == -ENOMEM) {
+        return rc;
+    }
+    a->outcome = bad;
+    a->problem = str_printf("%s: %s", path, why->text);
+    return a->problem == NULL ? -ENOMEM : 0;
+}
+
+static bool any_disk_deletion_pending(const struct pveconf *conf)
+{
+    const struct pveconf_section *main_section = &conf->sections[0];
+    struct drive_slot slot;
+
+    for (size_t i = 0; i < main_section->n; i++) {
+        const char *key = main_section->keys[i].key;
+
+        if (drive_slot_parse(key, &slot) && pveconf_pending_deletes(conf, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int make_plan(struct assessment *a, const struct assess_params *params,
+                     const struct assess_fixed *fixed, size_t n_fixed, struct err *err)
+{
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL;
+    CLEANUP_FREE struct plan_fixed *slots = NULL;
+    struct plan_input input = {
+        .vmid = params->vmid, .fp = a->fp, .machines = params->machines, .n_fixed = n_fixed};
+    int rc;
+
+    slots = calloc(n_fixed + 1, sizeof(slots[0]));
+    if (slots == NULL) {
+        return err_oom(err);
+    }
+    for (size_t i = 0; i < n_fixed; i++) {
+        slots[i] = (struct plan_fixed){.slot = fixed[i].slot, .why = fixed[i].why};
+    }
+    input.fixed = slots;
+    rc = pveconf_apply_pending(a->conf, &next);
+    if (rc < 0) {
+        return err_oom(err);
+    }
+    input.conf = next;
+    return plan_make(&input, &a->plan, err);
+}
+
+static int read_both(const struct assess_texts *texts, const struct assess_params *params,
+                     struct assessment *a)
+{
+    struct err why = {""};
+    int rc;
+
+    rc = pveconf_parse(texts->config, texts->config_len, &a->conf, &why);
+    if (rc < 0) {
+        return problem(a, ASSESS_BAD_CONFIG, texts->config_path, rc, &why);
+    }
+    a->attached = assess_is_our_hook(pveconf_get(a->conf, "hookscript"));
+    a->deletes_pending = any_disk_deletion_pending(a->conf);
+    if (texts->fingerprint_problem != NULL) {
+        (void)err_set(&why, -EINVAL, "%s", texts->fingerprint_problem); /* only the text counts */
+        a->outcome = ASSESS_BAD_FINGERPRINT;
+        return str_replace(&a->problem, why.text);
+    }
+    rc = fingerprint_parse(texts->fingerprint, texts->fingerprint_len, &a->fp, &why);
+    if (rc < 0) {
+        return problem(a, ASSESS_BAD_FINGERPRINT, texts->fingerprint_path, rc, &why);
+    }
+    a->on_drift = a->fp->policy.has_on_drift ? a->fp->policy.on_drift : params->on_drift;
+    a->on_error = a->fp->policy.has_on_error ? a->fp->policy.on_error : params->on_error;
+    return 0;
+}
+
+int assess(const struct assess_texts *texts, const struct assess_params *params,
+           const struct assess_fixed *fixed, size_t n_fixed, struct assessment **ret,
+           struct err *err)
+{
+    CLEANUP(assessment_freep) struct assessment *a = calloc(1, sizeof(*a));
+    struct err why = {""};
+    int rc;
+
+    if (a == NULL) {
+        return err_oom(err);
+    }
+    a->outcome = ASSESS_PLANNED;
+    a->on_drift = params->on_drift;
+    a->on_error = params->on_error;
+    rc = make_key(texts, a->key);
+    if (rc < 0) {
+        return err_oom(err);
+    }
+    if (texts->config == NULL) {
+        a->outcome = ASSESS_NO_CONFIG;
+    } else if (texts->fingerprint == NULL && texts->fingerprint_problem == NULL) {
+        a->outcome = ASSESS_NO_FINGERPRINT;
+    } else {
+        rc = read_both(texts, params, a);
+        if (rc < 0) {
+            return err_oom(err);
+        }
+    }
+    if (a->outcome == ASSESS_PLANNED) {
+        rc = make_plan(a, params, fixed, n_fixed, &why);
+        if (rc < 0) {
+            rc = problem(a, ASSESS_BAD_CONFIG, texts->config_path, rc, &why);
+            if (rc < 0) {
+                return err_oom(err);
+            }
+        }
+    }
+    *ret = STEAL(a);
+    return 0;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the parts of the reconciliation share: reconcile.c (frame, first look), reconcile_rewrite.c
+ * (probes, steps, verification), reconcile_revert.c (leftovers), reconcile_start.c (our start).
+ * Each state has an enter function, which yields the state's one action, and an on function, which
+ * takes the event that answers it. A retry is: sleep, then enter again.
+ */
+#ifndef CORE_RECONCILE_IMPL_H
+#define CORE_RECONCILE_IMPL_H
+
+#include "core/drive.h"
+#include "core/reconcile.h"
+
+enum {
+    RECONCILE_FIXED_MAX = 64,
+    RECONCILE_REPLANS_MAX = 5,  /* others may change the VM meanwhile this often */
+    RECONCILE_STARTS_MAX = 3,   /* asking again after an answer was lost */
+    RECONCILE_SLEEP_MS = 1000,  /* between two tries for the lock or the API */
+    RECONCILE_LOST_MS = 11000,  /* PVE itself waits at most 10 s for the lock */
+    RECONCILE_STUCK_MS = 30000, /* between two tries to take a deletion back */
+    RECONCILE_WATCH_MS = 300,   /* between two looks at the start task */
+};
+
+enum reconcile_state {
+    STATE_NEW,
+    STATE_WAIT_WORKER,
+    STATE_STATUS,
+    STATE_DIGEST,
+    STATE_READ,
+    STATE_PROBE,
+    STATE_BEGIN,
+    STATE_GATE,
+    STATE_STEP_DIGEST,
+    STATE_STEP_READ,
+    STATE_STEP,
+    STATE_STEP_RECORD,
+    STATE_VERIFY_PENDING,
+    STATE_VERIFY_READ,
+    STATE_END,
+    STATE_LOOK,
+    STATE_REVERT,
+    STATE_SET_BACK,
+    STATE_STUCK_RECORD,
+    STATE_LOOK_READ,
+    STATE_LOOK_RECORD,
+    STATE_START_STATUS,
+    STATE_START_RECORD,
+    STATE_START,
+    STATE_WATCH,
+    STATE_STARTED_RECORD,
+    STATE_FINISHED,
+    STATES,
+};
+
+struct reconcile {
+    struct reconcile_params params;
+    enum reconcile_cause cause;
+    enum reconcile_state state;
+    enum reconcile_outcome outcome;
+    char *text;
+
+    bool owes_start, ha_managed, retry, begun, stuck, recovering;
+    char *digest; /* PVE's, of the configuration the plan was made from */
+    struct assessment *assessment;
+    struct plan *plan; /* the last plan with changes, for those who ask later */
+    struct assess_fixed fixed[RECONCILE_FIXED_MAX];
+    size_t n_fixed, n_probed;
+    char probed[RECONCILE_FIXED_MAX][DRIVE_SLOT_SIZE];
+    unsigned replans;
+
+    struct plan_step *steps; /* being carried out */
+    size_t n_steps, step, n_applied;
+
+    enum record_outcome end_outcome; /* what STATE_END will write */
+    bool after_end_look;             /* then look afresh instead of going on */
+    char end_key[SMBIOS_UUID_SIZE];
+
+    unsigned revert_tries;
+    char *revert_keys, *revert_slot, *revert_value, *revert_boot;
+    char *step_error; /* why the current step failed */
+
+    char *upid;
+    unsigned starts;
+    const char *dropped; /* why no start is owed any more; NULL: it was made */
+
+    int64_t patience_until; /* 0: nothing is being waited for */
+    int64_t now_ms;         /* of the event being handled */
+    const char *now;        /* likewise */
+
+    struct reconcile_told *told;
+    size_t n_told, cap_told;
+};
+
+typedef int (*reconcile_enter_fn)(struct reconcile *r, struct reconcile_action *out);
+typedef int (*reconcile_on_fn)(struct reconcile *r, const struct reconcile_event *event,
+                               struct reconcile_action *out);
+
+struct reconcile_state_row {
+    const char *name;
+    reconcile_enter_fn enter;
+    reconcile_on_fn on;
+    bool changing;
+};
+extern const struct reconcile_state_row reconcile_states[STATES];
+
+/* Frame (reconcile.c) */
+int reconcile_go_to(struct reconcile *r, enum reconcile_state state, struct reconcile_action *out);
+int reconcile_sleep_then(struct reconcile *r, enum reconcile_state state, int64_t ms,
+                         struct reconcile_action *out);
+int reconcile_request(struct api_request *request, struct reconcile_action *out);
+int reconcile_record(json_t *record, struct reconcile_action *out);
+int reconcile_tell(struct reconcile *r, enum reconcile_tell kind, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+int reconcile_tell_change(struct reconcile *r, const struct plan_change *change);
+/* Sets outcome and sentence, then ends: END record where begun, our start where owed, FINISH. */
+int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
+                       struct reconcile_action *out, const char *format, ...) PRINTF_LIKE(4, 5);
+/* An answer that is no success, outside of the steps: again later, or the end with a sentence. */
+int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
+                          enum reconcile_state again, struct reconcile_action *out);
+/* True until `ms` after the first call; a success calls reconcile_patience_reset(). */
+bool reconcile_has_patience(struct reconcile *r, int64_t ms);
+void reconcile_patience_reset(struct reconcile *r);
+struct record_head reconcile_head(const struct reconcile *r);
+/* Is the VM running by this status/current answer? */
+bool reconcile_reply_runs(const struct api_reply *reply);
+int reconcile_take_steps(struct reconcile *r, const json_t *steps);
+/* Makes r->assessment from texts; -ENOMEM. */
+int reconcile_assess(struct reconcile *r, const struct assess_texts *texts);
+
+/* PVE's words for conditions that are not failures (recordings 04, 07, 08). */
+bool reconcile_is_lock_timeout(const struct api_reply *reply);
+bool reconcile_is_checksum(const struct api_reply *reply);
+bool reconcile_is_vm_locked(const struct api_reply *reply);
+
+#define RECONCILE_STATE(x)                                                                         \
+    int reconcile_enter_##x(struct reconcile *r, struct reconcile_action *out);                    \
+    int reconcile_on_##x(struct reconcile *r, const struct reconcile_event *event,                 \
+                         struct reconcile_action *out)
+RECONCILE_STATE(wait_worker);
+RECONCILE_STATE(status);
+RECONCILE_STATE(digest);
+RECONCILE_STATE(read);
+RECONCILE_STATE(probe);
+RECONCILE_STATE(begin);
+RECONCILE_STATE(gate);
+RECONCILE_STATE(step_digest);
+RECONCILE_STATE(step_read);
+RECONCILE_STATE(step);
+RECONCILE_STATE(step_record);
+RECONCILE_STATE(verify_pending);
+RECONCILE_STATE(verify_read);
+RECONCILE_STATE(end);
+RECONCILE_STATE(look);
+RECONCILE_STATE(revert);
+RECONCILE_STATE(set_back);
+RECONCILE_STATE(stuck_record);
+RECONCILE_STATE(look_read);
+RECONCILE_STATE(look_record);
+RECONCILE_STATE(start_status);
+RECONCILE_STATE(start_record);
+RECONCILE_STATE(start);
+RECONCILE_STATE(watch);
+RECONCILE_STATE(started_record);
+RECONCILE_STATE(finished);
+#undef RECONCILE_STATE
+
+/* How a step stands in a configuration. */
+enum reconcile_step_fit { STEP_TO_DO, STEP_APPLIED, STEP_FOREIGN };
+enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
+                                            const struct pveconf *conf);
+/* Was it one of ours? A key of any step from r->step on (or of all, when recovering). */
+bool reconcile_key_is_ours(const struct reconcile *r, const char *key);
+
+#endif

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reconciliation: the first look (is the VM stopped, what is its digest, what do the files say) and
+ * how it all ends. Nothing here changes a VM.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/reconcile_impl.h"
+
+static const char *message_of(const struct api_reply *reply)
+{
+    return reply->message == NULL ? "no reason given" : reply->message;
+}
+
+bool reconcile_is_lock_timeout(const struct api_reply *reply)
+{
+    return reply->result == API_REFUSED && strstr(message_of(reply), "got timeout") != NULL;
+}
+
+bool reconcile_is_checksum(const struct api_reply *reply)
+{
+    return reply->result == API_REFUSED && strstr(message_of(reply), "checksum mismatch") != NULL;
+}
+
+bool reconcile_is_vm_locked(const struct api_reply *reply)
+{
+    return reply->result == API_REFUSED && strstr(message_of(reply), "VM is locked") != NULL;
+}
+
+/* pveproxy's own codes for a pvedaemon that does not answer, and overload: as good as unreachable.
+ */
+static bool is_passing(const struct api_reply *reply)
+{
+    return reply->result == API_UNREACHABLE || reply->result == API_LOST || reply->status >= 502 ||
+           reconcile_is_lock_timeout(reply);
+}
+
+static bool vm_is_gone(const struct api_reply *reply)
+{
+    return reply->result == API_REFUSED && strstr(message_of(reply), "does not exist") != NULL &&
+           strstr(message_of(reply), "onfiguration file") != NULL;
+}
+
+bool reconcile_has_patience(struct reconcile *r, int64_t ms)
+{
+    if (r->patience_until == 0) {
+        r->patience_until = r->now_ms + ms;
+    }
+    return r->now_ms < r->patience_until;
+}
+
+void reconcile_patience_reset(struct reconcile *r)
+{
+    r->patience_until = 0;
+}
+
+int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
+                          enum reconcile_state again, struct reconcile_action *out)
+{
+    if (vm_is_gone(reply)) {
+        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node any more",
+                                  r->params.vm.vmid);
+    }
+    /* With a change set left open there may be a deletion pending: never give up looking. */
+    if (r->recovering ||
+        (is_passing(reply) && reconcile_has_patience(r, r->params.lock_patience_ms))) {
+        return reconcile_sleep_then(r, again, RECONCILE_SLEEP_MS, out);
+    }
+    r->retry = true;
+    return reconcile_conclude(r, RECONCILE_FAILED, out, "%s", message_of(reply));
+}
+
+bool reconcile_reply_runs(const struct api_reply *reply)
+{
+    return !str_equal(json_string_value(json_object_get(reply->data, "status")), "stopped");
+}
+
+int reconcile_assess(struct reconcile *r, const struct assess_texts *texts)
+{
+    struct assessment *fresh = NULL;
+    int rc = assess(texts, &r->params.assess, r->fixed, r->n_fixed, &fresh, NULL);
+
+    if (rc < 0) {
+        return rc;
+    }
+    assessment_free(r->assessment);
+    r->assessment = fresh;
+    memcpy(r->end_key, fresh->key, sizeof(r->end_key));
+    return 0;
+}
+
+/* --- wait for the process that holds the VM's lock ----------------------------------------------
+ */
+
+int reconcile_enter_wait_worker(struct reconcile *r, struct reconcile_action *out)
+{
+    (void)r; /* the engine knows which process */
+    out->type = RECONCILE_DO_WAIT_WORKER;
+    return 0;
+}
+
+int reconcile_on_wait_worker(struct reconcile *r, const struct reconcile_event *event,
+                             struct reconcile_action *out)
+{
+    (void)event; /* it can only be the one thing waited for */
+    return reconcile_go_to(r, STATE_STATUS, out);
+}
+
+/* --- is it stopped? ------------------------------------------------------------------------------
+ */
+
+int reconcile_enter_status(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_request(requests_status(r->params.vm), out);
+}
+
+int reconcile_on_status(struct reconcile *r, const struct reconcile_event *event,
+                        struct reconcile_action *out)
+{
+    const struct api_reply *reply = event->reply;
+    const json_t *ha;
+
+    if (reply->result != API_OK) {
+        return reconcile_api_trouble(r, reply, STATE_STATUS, out);
+    }
+    reconcile_patience_reset(r);
+    ha = json_object_get(json_object_get(reply->data, "ha"), "managed");
+    r->ha_managed = json_integer_value(ha) != 0;
+    if (reconcile_reply_runs(reply)) {
+        return reconcile_conclude(r, RECONCILE_RUNNING, out,
+                                  "VM %u is running: its hardware is changed when it is stopped",
+                                  r->params.vm.vmid);
+    }
+    return reconcile_go_to(r, r->recovering ? STATE_LOOK : STATE_DIGEST, out);
+}
+
+/* --- PVE's digest, before the files are read: a change in between makes the digest stale
+ * ---------- */
+
+int reconcile_enter_digest(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_request(requests_config(r->params.vm), out);
+}
+
+static int take_digest(struct reconcile *r, const struct api_reply *reply)
+{
+    return str_replace(&r->digest, json_string_value(json_object_get(reply->data, "digest")));
+}
+
+int reconcile_on_digest(struct reconcile *r, const struct reconcile_event *event,
+                        struct reconcile_action *out)
+{
+    if (event->reply->result != API_OK) {
+        return reconcile_api_trouble(r, event->reply, STATE_DIGEST, out);
+    }
+    if (take_digest(r, event->reply) < 0) {
+        return -ENOMEM;
+    }
+    if (r->digest == NULL) {
+        return reconcile_conclude(r, RECONCILE_FAILED, out,
+                                  "PVE's answer for the configuration of VM %u has no digest",
+                                  r->params.vm.vmid);
+    }
+    return reconcile_go_to(r, STATE_READ, out);
+}
+
+/* --- the files, and the plan
+ * ----------------------------------------------------------------------- */
+
+int reconcile_enter_read(struct reconcile *r, struct reconcile_action *out)
+{
+    (void)r; /* the engine reads by VMID */
+    out->type = RECONCILE_DO_READ;
+    return 0;
+}
+
+static int on_planned(struct reconcile *r, struct reconcile_action *out)
+{
+    const struct assessment *a = r->assessment;
+    uint32_t vmid = r->params.vm.vmid;
+
+    if (a->plan->refusals.n > 0) {
+        enum reconcile_outcome outcome = pveconf_get(a->conf, "lock") != NULL ? RECONCILE_LOCKED
+                                                                              : RECONCILE_REFUSED;
+
+        r->retry = outcome == RECONCILE_LOCKED;
+        return reconcile_conclude(r, outcome, out, "%s", a->plan->refusals.items[0]);
+    }
+    if (a->deletes_pending) {
+        return reconcile_conclude(
+            r, RECONCILE_REFUSED, out,
+            "VM %u has the deletion of a disk pending, which any change would "
+            "carry out: look at 'qm pending %u' and take it back or apply it",
+            vmid, vmid);
+    }
+    if (plan_is_empty(a->plan)) {
+        return reconcile_conclude(r, r->n_fixed > 0 ? RECONCILE_PARTIAL : RECONCILE_IN_SYNC, out,
+                                  r->n_fixed > 0 ? "VM %u: %s"
+                                                 : "VM %u is as its fingerprint says%s",
+                                  vmid, r->n_fixed > 0 ? r->fixed[0].why : "");
+    }
+    return reconcile_go_to(r, STATE_PROBE, out);
+}
+
+int reconcile_on_read(struct reconcile *r, const struct reconcile_event *event,
+                      struct reconcile_action *out)
+{
+    uint32_t vmid = r->params.vm.vmid;
+
+    if (reconcile_assess(r, event->texts) < 0) {
+        return -ENOMEM;
+    }
+    switch (r->assessment->outcome) {
+    case ASSESS_NO_FINGERPRINT:
+        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u has no fingerprint", vmid);
+    case ASSESS_NO_CONFIG:
+        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node", vmid);
+    case ASSESS_BAD_FINGERPRINT:
+    case ASSESS_BAD_CONFIG:
+        return reconcile_conclude(r, RECONCILE_FAILED, out, "%s", r->assessment->problem);
+    case ASSESS_PLANNED:
+        return on_planned(r, out);
+    }
+    return -EINVAL;
+}
+
+/* --- the end
+ * ------------------------------------------------------------------------------------------ */
+
+static enum record_outcome record_outcome_of(const struct reconcile *r)
+{
+    switch (r->outcome) {
+    case RECONCILE_DONE:
+    case RECONCILE_IN_SYNC:
+        return RECORD_DONE;
+    case RECONCILE_PARTIAL:
+        return RECORD_PARTIAL;
+    case RECONCILE_UNDER_WAY:
+    case RECONCILE_RUNNING:
+    case RECONCILE_LOCKED:
+    case RECONCILE_REFUSED:
+    case RECONCILE_NOTHING:
+        return RECORD_INTERRUPTED;
+    case RECONCILE_FAILED:
+        return RECORD_FAILED;
+    }
+    return RECORD_FAILED;
+}
+
+static int tell_conclusion(struct reconcile *r)
+{
+    switch (r->outcome) {
+    case RECONCILE_DONE:
+        return reconcile_tell(r, RECONCILE_TELL_DONE, "%s", r->text);
+    case RECONCILE_PARTIAL:
+        return reconcile_tell(r, RECONCILE_TELL_WARNING, "%s", r->text);
+    case RECONCILE_FAILED:
+    case RECONCILE_REFUSED:
+        return reconcile_tell(r, RECONCILE_TELL_FAILED,
+                              "VM %u: hardware not changed as planned: %s", r->params.vm.vmid,
+                              r->text);
+    case RECONCILE_UNDER_WAY:
+    case RECONCILE_IN_SYNC:
+    case RECONCILE_RUNNING:
+    case RECONCILE_LOCKED:
+    case RECONCILE_NOTHING:
+        return reconcile_tell(r, RECONCILE_TELL_INFO, "%s", r->text);
+    }
+    return 0;
+}
+
+/* What is left once the records say how the change set ended. */
+static int go_on_to_start(struct reconcile *r, struct reconcile_action *out)
+{
+    if (!r->owes_start) {
+        return reconcile_go_to(r, STATE_FINISHED, out);
+    }
+    if (r->outcome == RECONCILE_RUNNING) {
+        r->dropped = "it is running already";
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+    }
+    if (r->dropped != NULL) {
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+    }
+    if (r->outcome == RECONCILE_NOTHING) {
+        r->dropped = "it is not on this node any more, or has no fingerprint";
+    } else if (r->ha_managed) {
+        r->dropped = "the HA manager starts it again by itself";
+    } else if ((r->outcome == RECONCILE_FAILED || r->outcome == RECONCILE_REFUSED) &&
+               r->assessment != NULL && r->assessment->on_error == FINGERPRINT_ERROR_REFUSE) {
+        r->dropped = "on_error is refuse: it stays down until somebody starts it";
+    }
+    if (r->outcome == RECONCILE_NOTHING && r->assessment != NULL &&
+        r->assessment->outcome == ASSESS_NO_FINGERPRINT) {
+        r->dropped = NULL; /* the fingerprint was taken away meanwhile; the start is still owed */
+    }
+    return reconcile_go_to(r, r->dropped != NULL ? STATE_STARTED_RECORD : STATE_START_STATUS, out);
+}
+
+int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
+                       struct reconcile_action *out, const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+    int rc;
+
+    va_start(args, format);
+    rc = vasprintf(&text, format, args);
+    va_end(args);
+    if (rc < 0) {
+        return -ENOMEM;
+    }
+    free(r->text);
+    r->text = text;
+    r->outcome = outcome;
+    r->recovering = false;
+    if (tell_conclusion(r) < 0) {
+        return -ENOMEM;
+    }
+    if (r->begun) {
+        r->end_outcome = record_outcome_of(r);
+        r->after_end_look = false;
+        return reconcile_go_to(r, STATE_END, out);
+    }
+    return go_on_to_start(r, out);
+}
+
+int reconcile_enter_end(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_record(record_end(reconcile_head(r), r->end_outcome, r->end_key, r->text),
+                            out);
+}
+
+int reconcile_on_end(struct reconcile *r, const struct reconcile_event *event,
+                     struct reconcile_action *out)
+{
+    if (event->error < 0 && reconcile_tell(r, RECONCILE_TELL_WARNING,
+                                           "VM %u: the journal does not hold the outcome: %s",
+                                           r->params.vm.vmid, event->error_text) < 0) {
+        return -ENOMEM;
+    }
+    r->begun = false;
+    if (r->after_end_look) {
+        r->after_end_look = false;
+        return reconcile_go_to(r, STATE_STATUS, out);
+    }
+    return go_on_to_start(r, out);
+}
+
+int reconcile_enter_finished(struct reconcile *r, struct reconcile_action *out)
+{
+    (void)r; /* nothing is left to do */
+    out->type = RECONCILE_DO_FINISH;
+    return 0;
+}
+
+int reconcile_on_finished(struct reconcile *r, const struct reconcile_event *event,
+                          struct reconcile_action *out)
+{
+    (void)event; /* nothing is being waited for */
+    return reconcile_enter_finished(r, out);
+}

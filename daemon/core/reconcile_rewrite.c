@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reconciliation: probe every disk that will move, write the intent down, carry the steps out one
+ * by one, verify. Before each step the VM is looked at again: stopped, and each value still the one
+ * the plan was made for. So somebody else's change in between is noticed and planned around, never
+ * overwritten.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/propstr.h"
+#include "core/reconcile_impl.h"
+
+/* --- probes
+ * --------------------------------------------------------------------------------------- */
+
+static const struct plan_step *step_to_probe(const struct reconcile *r)
+{
+    const struct plan *plan = r->assessment->plan;
+
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        bool probed = plan->steps[i].probe == NULL;
+
+        for (size_t j = 0; j < r->n_probed && !probed; j++) {
+            probed = str_equal(r->probed[j], plan->steps[i].probe);
+        }
+        if (!probed) {
+            return &plan->steps[i];
+        }
+    }
+    return NULL;
+}
+
+int reconcile_enter_probe(struct reconcile *r, struct reconcile_action *out)
+{
+    const struct plan_step *step = step_to_probe(r);
+
+    if (step == NULL) {
+        return reconcile_go_to(r, STATE_BEGIN, out);
+    }
+    return reconcile_request(requests_probe(r->params.vm, step, r->digest), out);
+}
+
+/* The disk stays where it is; the plan is made anew around it. */
+static int fix_disk(struct reconcile *r, const struct plan_step *step, const char *message,
+                    struct reconcile_action *out)
+{
+    struct assess_fixed *fixed = &r->fixed[r->n_fixed];
+
+    if (r->n_fixed == RECONCILE_FIXED_MAX) {
+        return reconcile_conclude(r, RECONCILE_FAILED, out, "too many disks without a volume");
+    }
+    (void)snprintf(fixed->slot, sizeof(fixed->slot), "%s", step->probe); /* slots are short */
+    (void)snprintf(fixed->why, sizeof(fixed->why), "%s stays as it is: %s", step->probe, message);
+    r->n_fixed++;
+    if (reconcile_tell(r, RECONCILE_TELL_WARNING, "VM %u: %s", r->params.vm.vmid, fixed->why) < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_go_to(r, STATE_DIGEST, out);
+}
+
+static int replan(struct reconcile *r, struct reconcile_action *out)
+{
+    r->replans++;
+    r->n_probed = 0;
+    if (r->replans > RECONCILE_REPLANS_MAX) {
+        r->retry = true;
+        return reconcile_conclude(r, RECONCILE_FAILED, out,
+                                  "the configuration of VM %u keeps being changed by somebody else",
+                                  r->params.vm.vmid);
+    }
+    if (r->begun) {
+        r->end_outcome = RECORD_SUPERSEDED;
+        r->after_end_look = true;
+        return reconcile_go_to(r, STATE_END, out);
+    }
+    return reconcile_go_to(r, STATE_STATUS, out);
+}
+
+static int locked(struct reconcile *r, const struct api_reply *reply, struct reconcile_action *out)
+{
+    r->retry = true;
+    return reconcile_conclude(r, r->n_applied > 0 ? RECONCILE_FAILED : RECONCILE_LOCKED, out, "%s",
+                              reply->message);
+}
+
+int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
+                       struct reconcile_action *out)
+{
+    const struct plan_step *step = step_to_probe(r);
+    const struct api_reply *reply = event->reply;
+
+    if (reply->result == API_OK) {
+        reconcile_patience_reset(r);
+        if (r->n_probed < RECONCILE_FIXED_MAX) {
+            (void)snprintf(r->probed[r->n_probed++], DRIVE_SLOT_SIZE, "%s", step->probe);
+        }
+        return reconcile_go_to(r, STATE_PROBE, out);
+    }
+    if (reconcile_is_checksum(reply)) {
+        return replan(r, out);
+    }
+    if (reconcile_is_vm_locked(reply)) {
+        return locked(r, reply, out);
+    }
+    if (reply->result == API_REFUSED && reply->status == 500 && !reconcile_is_lock_timeout(reply)) {
+        return fix_disk(r, step, reply->message, out);
+    }
+    return reconcile_api_trouble(r, reply, STATE_STATUS, out);
+}
+
+/* --- intent
+ * ----------------------------------------------------------------------------------------- */
+
+int reconcile_enter_begin(struct reconcile *r, struct reconcile_action *out)
+{
+    const struct plan *plan = r->assessment->plan;
+    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause),
+                                  r->assessment->key, plan);
+    int rc;
+
+    if (record == NULL) {
+        return -ENOMEM;
+    }
+    rc = reconcile_take_steps(r, json_object_get(record, "steps"));
+    if (rc < 0) {
+        json_decref(record);
+        return -ENOMEM;
+    }
+    return reconcile_record(record, out);
+}
+
+int reconcile_on_begin(struct reconcile *r, const struct reconcile_event *event,
+                       struct reconcile_action *out)
+{
+    if (event->error < 0) {
+        r->retry = true;
+        return reconcile_conclude(r, RECONCILE_FAILED, out,
+                                  "nothing was changed, because the journal cannot be written: %s",
+                                  event->error_text);
+    }
+    r->begun = true;
+    plan_free(r->plan);
+    r->plan = STEAL(r->assessment->plan); /* the steps are ours now; this is for those who ask */
+    return reconcile_go_to(r, STATE_GATE, out);
+}
+
+/* --- before each step
+ * ---------------------------------------------------------------------------------- */
+
+int reconcile_enter_gate(struct reconcile *r, struct reconcile_action *out)
+{
+    if (r->step >= r->n_steps) {
+        return reconcile_go_to(r, STATE_VERIFY_PENDING, out);
+    }
+    return reconcile_request(requests_status(r->params.vm), out);
+}
+
+int reconcile_on_gate(struct reconcile *r, const struct reconcile_event *event,
+                      struct reconcile_action *out)
+{
+    if (event->reply->result != API_OK) {
+        return reconcile_api_trouble(r, event->reply, STATE_GATE, out);
+    }
+    if (reconcile_reply_runs(event->reply)) {
+        r->retry = true;
+        return reconcile_conclude(
+            r, RECONCILE_RUNNING, out,
+            "VM %u was started meanwhile: %zu of %zu steps were done, the rest "
+            "when it is stopped",
+            r->params.vm.vmid, r->n_applied, r->n_steps);
+    }
+    return reconcile_go_to(r, STATE_STEP_DIGEST, out);
+}
+
+int reconcile_enter_step_digest(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_enter_digest(r, out);
+}
+
+int reconcile_on_step_digest(struct reconcile *r, const struct reconcile_event *event,
+                             struct reconcile_action *out)
+{
+    const char *digest = json_string_value(json_object_get(event->reply->data, "digest"));
+
+    if (event->reply->result != API_OK || digest == NULL) {
+        return reconcile_api_trouble(r, event->reply, STATE_STEP_DIGEST, out);
+    }
+    if (str_replace(&r->digest, digest) < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_go_to(r, STATE_STEP_READ, out);
+}
+
+int reconcile_enter_step_read(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_enter_read(r, out);
+}
+
+static bool same_items(const struct propstr *a, const struct propstr *b)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        const char *key = a->items[i].key;
+
+        if (!str_equal(key, "size") && !str_iequal(a->items[i].value, propstr_get(b, key))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Alike but for what PVE writes in its own way: order, case of a MAC, size=. */
+static bool same_value(const char *a, const char *b)
+{
+    struct propstr pa = {0}, pb = {0};
+    bool same = false;
+
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    if (propstr_parse(a, &pa, NULL) == 0 && propstr_parse(b, &pb, NULL) == 0) {
+        same = same_items(&pa, &pb) && same_items(&pb, &pa);
+    }
+    propstr_fini(&pa);
+    propstr_fini(&pb);
+    return same || str_equal(a, b);
+}
+
+enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
+                                            const struct pveconf *conf)
+{
+    bool applied = step->remove == NULL || pveconf_get(conf, step->remove) == NULL;
+    bool to_do = step->probe == NULL ||
+                 same_value(pveconf_get(conf, step->probe), step->probe_value);
+
+    for (size_t i = 0; i < step->n_sets; i++) {
+        const char *now = pveconf_get(conf, step->sets[i].option);
+
+        applied = applied && same_value(now, step->sets[i].value);
+        to_do = to_do && same_value(now, step->sets[i].old);
+    }
+    return applied ? STEP_APPLIED : to_do ? STEP_TO_DO : STEP_FOREIGN;
+}
+
+int reconcile_on_step_read(struct reconcile *r, const struct reconcile_event *event,
+                           struct reconcile_action *out)
+{
+    if (reconcile_assess(r, event->texts) < 0) {
+        return -ENOMEM;
+    }
+    if (r->assessment->conf == NULL) {
+        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node any more",
+                                  r->params.vm.vmid);
+    }
+    switch (reconcile_step_fits(&r->steps[r->step], r->assessment->conf)) {
+    case STEP_TO_DO:
+        return reconcile_go_to(r, STATE_STEP, out);
+    case STEP_APPLIED:
+        return reconcile_go_to(r, STATE_STEP_RECORD, out);
+    case STEP_FOREIGN:
+        return replan(r, out);
+    }
+    return -EINVAL;
+}
+
+/* --- the step itself
+ * ------------------------------------------------------------------------------------- */
+
+int reconcile_enter_step(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_request(requests_step(r->params.vm, &r->steps[r->step], r->digest), out);
+}
+
+int reconcile_on_step(struct reconcile *r, const struct reconcile_event *event,
+                      struct reconcile_action *out)
+{
+    const struct api_reply *reply = event->reply;
+
+    if (reply->result == API_OK) {
+        reconcile_patience_reset(r);
+        return reconcile_go_to(r, STATE_STEP_RECORD, out);
+    }
+    if (reconcile_is_checksum(reply)) {
+        return replan(r, out);
+    }
+    if (reconcile_is_vm_locked(reply)) {
+        return locked(r, reply, out);
+    }
+    if (reply->result == API_UNREACHABLE || reconcile_is_lock_timeout(reply)) {
+        return reconcile_api_trouble(r, reply, STATE_GATE, out);
+    }
+    if (str_replace(&r->step_error, reply->message) < 0) {
+        return -ENOMEM;
+    }
+    r->revert_tries = 0;
+    if (reply->result == API_LOST) {
+        /* PVE may still be waiting for the lock with our call in its hands. */
+        return reconcile_sleep_then(r, STATE_LOOK, RECONCILE_LOST_MS, out);
+    }
+    return reconcile_go_to(r, STATE_LOOK, out);
+}
+
+int reconcile_enter_step_record(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_record(record_step(reconcile_head(r), r->step, NULL), out);
+}
+
+static bool step_makes(const struct plan_step *step, const char *option)
+{
+    if (str_equal(step->remove, option)) {
+        return true;
+    }
+    for (size_t i = 0; i < step->n_sets; i++) {
+        if (str_equal(step->sets[i].option, option)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is this the step after which `option` has its final value? (`boot` changes with every disk.) */
+static bool step_completes(const struct reconcile *r, const char *option)
+{
+    for (size_t i = r->step + 1; i < r->n_steps; i++) {
+        if (step_makes(&r->steps[i], option)) {
+            return false;
+        }
+    }
+    return step_makes(&r->steps[r->step], option);
+}
+
+static int tell_changes(struct reconcile *r)
+{
+    for (size_t i = 0; r->plan != NULL && i < r->plan->n_changes; i++) {
+        const struct plan_change *change = &r->plan->changes[i];
+
+        if (step_completes(r, change->option) && reconcile_tell_change(r, change) < 0) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+int reconcile_on_step_record(struct reconcile *r, const struct reconcile_event *event,
+                             struct reconcile_action *out)
+{
+    if (event->error < 0 &&
+        reconcile_tell(r, RECONCILE_TELL_WARNING, "VM %u: the journal does not hold a step: %s",
+                       r->params.vm.vmid, event->error_text) < 0) {
+        return -ENOMEM;
+    }
+    if (tell_changes(r) < 0) {
+        return -ENOMEM;
+    }
+    r->n_applied++;
+    r->step++;
+    return reconcile_go_to(r, STATE_GATE, out);
+}
+
+/* --- verification
+ * ------------------------------------------------------------------------------------------ */
+
+int reconcile_enter_verify_pending(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_request(requests_pending(r->params.vm), out);
+}
+
+int reconcile_on_verify_pending(struct reconcile *r, const struct reconcile_event *event,
+                                struct reconcile_action *out)
+{
+    const json_t *item;
+    size_t i;
+
+    if (event->reply->result != API_OK) {
+        return reconcile_api_trouble(r, event->reply, STATE_VERIFY_PENDING, out);
+    }
+    json_array_foreach (event->reply->data, i, item) {
+        bool open = json_object_get(item, "delete") != NULL ||
+                    json_object_get(item, "pending") != NULL;
+
+        if (open && reconcile_key_is_ours(r, json_string_value(json_object_get(item, "key")))) {
+            r->revert_tries = 0;
+            if (str_replace(&r->step_error, "a change was left pending") < 0) {
+                return -ENOMEM;
+            }
+            return reconcile_go_to(r, STATE_LOOK, out);
+        }
+    }
+    return reconcile_go_to(r, STATE_VERIFY_READ, out);
+}
+
+int reconcile_enter_verify_read(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_enter_read(r, out);
+}
+
+int reconcile_on_verify_read(struct reconcile *r, const struct reconcile_event *event,
+                             struct reconcile_action *out)
+{
+    const struct assessment *a;
+    uint32_t vmid = r->params.vm.vmid;
+
+    if (reconcile_assess(r, event->texts) < 0) {
+        return -ENOMEM;
+    }
+    a = r->assessment;
+    if (a->outcome != ASSESS_PLANNED) {
+        return reconcile_conclude(r, RECONCILE_FAILED, out, "after the rewrite: %s",
+                                  a->problem != NULL ? a->problem : "VM or fingerprint went away");
+    }
+    if (!plan_is_empty(a->plan)) {
+        CLEANUP_FREE char *left = plan_summary(a->plan);
+
+        if (left == NULL) {
+            return -ENOMEM;
+        }
+        return reconcile_conclude(r, RECONCILE_FAILED, out,
+                                  "VM %u does not stay as it was written: %s", vmid, left);
+    }
+    if (r->n_fixed > 0) {
+        return reconcile_conclude(r, RECONCILE_PARTIAL, out, "VM %u was rewritten, but %s", vmid,
+                                  r->fixed[0].why);
+    }
+    return reconcile_conclude(r, RECONCILE_DONE, out, "VM %u now is as its fingerprint says", vmid);
+}

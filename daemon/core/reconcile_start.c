@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reconciliation: the start that we owe a VM whose own start we stopped. Once: written down before,
+ * watched to its end, and asked for again only where PVE certainly did not do it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/reconcile_impl.h"
+
+/* With a start owed we do not give up on a passing trouble: a VM must not stay down (law 9). */
+static int again(struct reconcile *r, const struct api_reply *reply, enum reconcile_state state,
+                 struct reconcile_action *out)
+{
+    bool denied = reply->result == API_REFUSED && (reply->status == 401 || reply->status == 403);
+
+    if (!denied && reconcile_has_patience(r, r->params.start_patience_ms)) {
+        return reconcile_sleep_then(r, state, RECONCILE_SLEEP_MS, out);
+    }
+    if (reconcile_tell(r, RECONCILE_TELL_FAILED,
+                       "VM %u is DOWN: pve-hwid stopped its start and cannot start it again: %s. "
+                       "Start it with: qm start %u",
+                       r->params.vm.vmid, reply->message == NULL ? "no answer" : reply->message,
+                       r->params.vm.vmid) < 0) {
+        return -ENOMEM;
+    }
+    r->retry = true;
+    r->owes_start = true; /* stays owed in the journal: the next look tries again */
+    r->outcome = RECONCILE_FAILED;
+    return reconcile_go_to(r, STATE_FINISHED, out);
+}
+
+int reconcile_enter_start_status(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_request(requests_status(r->params.vm), out);
+}
+
+int reconcile_on_start_status(struct reconcile *r, const struct reconcile_event *event,
+                              struct reconcile_action *out)
+{
+    if (event->reply->result != API_OK) {
+        return again(r, event->reply, STATE_START_STATUS, out);
+    }
+    if (reconcile_reply_runs(event->reply)) {
+        r->dropped = r->starts == 0 ? "it is running already" : NULL;
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+    }
+    return reconcile_go_to(r, STATE_START_RECORD, out);
+}
+
+int reconcile_enter_start_record(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_record(record_start(reconcile_head(r)), out);
+}
+
+int reconcile_on_start_record(struct reconcile *r, const struct reconcile_event *event,
+                              struct reconcile_action *out)
+{
+    /* The debt itself is on disk since `held`: a start that cannot be noted is still made. */
+    if (event->error < 0 &&
+        reconcile_tell(r, RECONCILE_TELL_WARNING, "VM %u: the journal does not hold the start: %s",
+                       r->params.vm.vmid, event->error_text) < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_go_to(r, STATE_START, out);
+}
+
+int reconcile_enter_start(struct reconcile *r, struct reconcile_action *out)
+{
+    if (r->starts == 0 &&
+        reconcile_tell(r, RECONCILE_TELL_START, "VM %u is started again", r->params.vm.vmid) < 0) {
+        return -ENOMEM;
+    }
+    r->starts++;
+    return reconcile_request(requests_start(r->params.vm), out);
+}
+
+int reconcile_on_start(struct reconcile *r, const struct reconcile_event *event,
+                       struct reconcile_action *out)
+{
+    const struct api_reply *reply = event->reply;
+
+    if (reply->result == API_LOST && r->starts < RECONCILE_STARTS_MAX) {
+        /* Perhaps it is starting; the look at its status decides. */
+        return reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_LOST_MS, out);
+    }
+    if (reply->result != API_OK) {
+        return again(r, reply, STATE_START_STATUS, out);
+    }
+    if (str_replace(&r->upid, json_string_value(reply->data)) < 0) {
+        return -ENOMEM;
+    }
+    if (r->upid == NULL) {
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+    }
+    return reconcile_sleep_then(r, STATE_WATCH, RECONCILE_WATCH_MS, out);
+}
+
+int reconcile_enter_watch(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_request(requests_task(r->params.vm, r->upid), out);
+}
+
+static int on_start_failed(struct reconcile *r, const char *exit, struct reconcile_action *out)
+{
+    if (strstr(exit, "got timeout") != NULL &&
+        reconcile_has_patience(r, r->params.start_patience_ms)) {
+        return reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out);
+    }
+    if (reconcile_tell(r, RECONCILE_TELL_FAILED,
+                       "VM %u is DOWN: the start after the rewrite failed: %s. What was changed is "
+                       "in: pve-hwid log %u",
+                       r->params.vm.vmid, exit, r->params.vm.vmid) < 0) {
+        return -ENOMEM;
+    }
+    r->dropped = "the start failed";
+    r->outcome = RECONCILE_FAILED;
+    if (str_replace(&r->text, exit) < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+}
+
+int reconcile_on_watch(struct reconcile *r, const struct reconcile_event *event,
+                       struct reconcile_action *out)
+{
+    const json_t *data = event->reply->data;
+    const char *exit = json_string_value(json_object_get(data, "exitstatus"));
+
+    if (event->reply->result != API_OK ||
+        !str_equal(json_string_value(json_object_get(data, "status")), "stopped")) {
+        if (reconcile_has_patience(r, r->params.start_patience_ms)) {
+            return reconcile_sleep_then(r, STATE_WATCH, RECONCILE_WATCH_MS, out);
+        }
+        exit =
+            "OK"; /* it was asked for; a start that takes longer than we watch is PVE's business */
+    }
+    if (exit == NULL || str_equal(exit, "OK") || str_starts(exit, "WARNINGS")) {
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+    }
+    return on_start_failed(r, exit, out);
+}
+
+int reconcile_enter_started_record(struct reconcile *r, struct reconcile_action *out)
+{
+    if (r->dropped != NULL) {
+        return reconcile_record(record_dropped(reconcile_head(r), r->dropped), out);
+    }
+    return reconcile_record(record_started(reconcile_head(r), r->upid), out);
+}
+
+int reconcile_on_started_record(struct reconcile *r, const struct reconcile_event *event,
+                                struct reconcile_action *out)
+{
+    int rc;
+
+    (void)event; /* unwritten, a restart of the daemon looks at the VM's status once more */
+    r->owes_start = false;
+    if (r->dropped == NULL) {
+        rc = reconcile_tell(r, RECONCILE_TELL_STARTED, "VM %u was started again (%s)",
+                            r->params.vm.vmid, r->upid == NULL ? "it runs" : r->upid);
+    } else {
+        rc = reconcile_tell(r, RECONCILE_TELL_INFO, "VM %u is not started by pve-hwid: %s",
+                            r->params.vm.vmid, r->dropped);
+    }
+    return rc < 0 ? rc : reconcile_go_to(r, STATE_FINISHED, out);
+}

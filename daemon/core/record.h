@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The records of a VM's change journal and what they add up to. A record is one JSON object of one
+ * line; intent comes before the deed, outcome after (law 8). `struct record_memory` is nothing but
+ * the fold of record_apply() over all records, so that a daemon that was killed knows exactly what
+ * one that lived on would know.
+ *
+ *   held        a start was stopped on purpose; we owe the VM a start
+ *   begin       changes and the API calls that make them, before the first of them
+ *   step        one API call was carried out, or was not
+ *   stuck       a pending deletion cannot be taken back: the worst state there is
+ *   end         of the change set: outcome, and the key of what the VM looks like now
+ *   start       we are about to ask PVE to start the VM
+ *   started     it did; or `dropped`: no start is owed any more, and why
+ *   in-sync     an ordinary start went through with nothing to change
+ */
+#ifndef CORE_RECORD_H
+#define CORE_RECORD_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/plan.h"
+#include "core/smbios_uuid.h"
+
+enum { RECORD_FORMAT = 1 };
+
+enum record_outcome {
+    RECORD_DONE,        /* everything is as the fingerprint says */
+    RECORD_PARTIAL,     /* what could be changed was; the rest has a reason */
+    RECORD_FAILED,      /* stopped with an error, leftovers taken back */
+    RECORD_SUPERSEDED,  /* somebody else changed the VM meanwhile; planned anew */
+    RECORD_INTERRUPTED, /* the daemon died in between; followed by a new look */
+};
+
+struct record_head {
+    uint32_t vmid;
+    const char *txn;
+    const char *time; /* ISO 8601 UTC */
+};
+
+/* Builders: a new reference, or NULL where there is no memory. */
+json_t *record_held(struct record_head head, const char *key, const char *why);
+json_t *record_begin(struct record_head head, const char *cause, const char *key,
+                     const struct plan *plan);
+/* `message` NULL: it was carried out. */
+json_t *record_step(struct record_head head, size_t step, const char *message);
+json_t *record_stuck(struct record_head head, const char *keys, const char *message);
+json_t *record_end(struct record_head head, enum record_outcome outcome, const char *key,
+                   const char *message);
+json_t *record_start(struct record_head head);
+json_t *record_started(struct record_head head, const char *upid);
+json_t *record_dropped(struct record_head head, const char *why);
+json_t *record_in_sync(struct record_head head);
+
+const char *record_outcome_name(enum record_outcome outcome);
+
+struct record_memory {
+    bool open;                  /* a `begin` without its `end` */
+    bool stuck;                 /* of the open one */
+    bool start_owed;            /* a `held` without started or dropped */
+    char txn[SMBIOS_UUID_SIZE]; /* of the open change set, or of the owed start; else "" */
+    json_t *steps; /* of the open change set, as in its `begin`; own reference; NULL: none */
+    size_t steps_done;
+    char held_key[SMBIOS_UUID_SIZE];    /* a start was stopped for this pair; "" : none */
+    char settled_key[SMBIOS_UUID_SIZE]; /* what an end left different for a reason; "" : none */
+    enum record_outcome settled;        /* with settled_key */
+    char *settled_why;                  /* likewise */
+    char *last_time;                    /* of the last begin; NULL: never changed */
+    char last_txn[SMBIOS_UUID_SIZE];
+    unsigned long changes; /* change sets that ended with done or partial */
+};
+
+/* Unknown types and foreign shapes are ignored: an older daemon may read a newer journal. -ENOMEM.
+ */
+int record_apply(struct record_memory *memory, const json_t *record);
+int record_replay(const json_t *records, struct record_memory *ret_memory);
+void record_memory_fini(struct record_memory *memory);
+
+/* Steps to JSON and back, as in `begin`. Each set carries the value it replaces (`old`), so that
+ * somebody else's change in between is seen and never overwritten. */
+json_t *record_steps_to_json(const struct plan *plan);
+int record_steps_from_json(const json_t *json, struct plan_step **ret_steps, size_t *ret_n);
+void record_steps_free(struct plan_step *steps, size_t n);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See record.h: what the records add up to. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/record.h"
+
+static const char *text_of(const json_t *record, const char *key)
+{
+    const char *text = json_string_value(json_object_get(record, key));
+
+    return text == NULL ? "" : text;
+}
+
+static void set_id(char at[SMBIOS_UUID_SIZE], const char *text)
+{
+    /* A longer text is none of ours; cut, it equals nothing we compare it with. */
+    (void)snprintf(at, SMBIOS_UUID_SIZE, "%s", text);
+}
+
+void record_memory_fini(struct record_memory *memory)
+{
+    json_decref(memory->steps);
+    free(memory->settled_why);
+    free(memory->last_time);
+    *memory = (struct record_memory){0};
+}
+
+static void close_open(struct record_memory *memory)
+{
+    memory->open = false;
+    memory->stuck = false;
+    json_decref(memory->steps);
+    memory->steps = NULL;
+    memory->steps_done = 0;
+    if (!memory->start_owed) {
+        memory->txn[0] = '\0';
+    }
+}
+
+static int apply_begin(struct record_memory *memory, const json_t *record)
+{
+    close_open(memory);
+    memory->open = true;
+    memory->steps = json_incref(json_object_get(record, "steps"));
+    set_id(memory->txn, text_of(record, "txn"));
+    set_id(memory->last_txn, text_of(record, "txn"));
+    return str_replace(&memory->last_time, text_of(record, "time"));
+}
+
+static int apply_end(struct record_memory *memory, const json_t *record)
+{
+    const char *outcome = text_of(record, "outcome");
+
+    close_open(memory);
+    memory->settled_key[0] = '\0';
+    if (str_equal(outcome, "done") || str_equal(outcome, "partial")) {
+        memory->changes++;
+    }
+    if (!str_equal(outcome, "partial") && !str_equal(outcome, "failed")) {
+        return str_replace(&memory->settled_why, NULL);
+    }
+    memory->settled = str_equal(outcome, "partial") ? RECORD_PARTIAL : RECORD_FAILED;
+    set_id(memory->settled_key, text_of(record, "key"));
+    return str_replace(&memory->settled_why, text_of(record, "message"));
+}
+
+static void apply_held(struct record_memory *memory, const json_t *record)
+{
+    memory->start_owed = true;
+    set_id(memory->held_key, text_of(record, "key"));
+    if (!memory->open) {
+        set_id(memory->txn, text_of(record, "txn"));
+    }
+}
+
+static void apply_no_start_owed(struct record_memory *memory)
+{
+    memory->start_owed = false;
+    if (!memory->open) {
+        memory->txn[0] = '\0';
+    }
+}
+
+int record_apply(struct record_memory *memory, const json_t *record)
+{
+    const char *type = text_of(record, "type");
+
+    if (str_equal(type, "held")) {
+        apply_held(memory, record);
+    } else if (str_equal(type, "begin")) {
+        return apply_begin(memory, record);
+    } else if (str_equal(type, "step")) {
+        memory->steps_done += memory->open && json_is_true(json_object_get(record, "applied"));
+    } else if (str_equal(type, "stuck")) {
+        memory->stuck = memory->open;
+    } else if (str_equal(type, "end")) {
+        return apply_end(memory, record);
+    } else if (str_equal(type, "started") || str_equal(type, "dropped")) {
+        apply_no_start_owed(memory);
+    } else if (str_equal(type, "in-sync")) {
+        memory->held_key[0] = '\0';
+        memory->settled_key[0] = '\0';
+        return str_replace(&memory->settled_why, NULL);
+    }
+    return 0;
+}
+
+int record_replay(const json_t *records, struct record_memory *ret_memory)
+{
+    struct record_memory memory = {0};
+    const json_t *record;
+    size_t i;
+
+    json_array_foreach (records, i, record) {
+        int rc = record_apply(&memory, record);
+
+        if (rc < 0) {
+            record_memory_fini(&memory);
+            return rc;
+        }
+    }
+    *ret_memory = memory;
+    return 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See requests.h. */
+#include "core/requests.h"
+
+#include "base/str.h"
+
+const char *const requests_privileges[] = {
+    "VM.Audit",
+    "VM.Config.HWType",
+    "VM.Config.Disk",
+    "VM.Config.Network",
+    "VM.Config.Options",
+    "VM.PowerMgmt",
+    NULL,
+};
+
+static struct api_request *request_for(struct requests_vm vm, enum api_method method,
+                                       const char *what)
+{
+    CLEANUP_FREE char *path = str_printf("/nodes/%s/qemu/%u/%s", vm.node, vm.vmid, what);
+    struct api_request *request = path == NULL ? NULL : api_request_new(method, path);
+
+    if (request != NULL) {
+        request->changing = method != API_GET;
+    }
+    return request;
+}
+
+static bool add(struct api_request *request, const char *key, const char *value)
+{
+    return value == NULL || api_request_add(request, key, value) == 0;
+}
+
+struct api_request *requests_status(struct requests_vm vm)
+{
+    return request_for(vm, API_GET, "status/current");
+}
+
+struct api_request *requests_config(struct requests_vm vm)
+{
+    return request_for(vm, API_GET, "config");
+}
+
+struct api_request *requests_pending(struct requests_vm vm)
+{
+    return request_for(vm, API_GET, "pending");
+}
+
+struct api_request *requests_permissions(struct requests_vm vm)
+{
+    CLEANUP_FREE char *path = str_printf("/vms/%u", vm.vmid);
+    CLEANUP(api_request_freep) struct api_request *request = NULL;
+
+    request = path == NULL ? NULL : api_request_new(API_GET, "/access/permissions");
+    if (request == NULL || !add(request, "path", path)) {
+        return NULL;
+    }
+    return STEAL(request);
+}
+
+struct api_request *requests_machines(const char *node)
+{
+    CLEANUP_FREE char *path = str_printf("/nodes/%s/capabilities/qemu/machines", node);
+
+    return path == NULL ? NULL : api_request_new(API_GET, path);
+}
+
+struct api_request *requests_task(struct requests_vm vm, const char *upid)
+{
+    CLEANUP_FREE char *path = str_printf("/nodes/%s/tasks/%s/status", vm.node, upid);
+
+    return path == NULL ? NULL : api_request_new(API_GET, path);
+}
+
+struct api_request *requests_start(struct requests_vm vm)
+{
+    return request_for(vm, API_POST, "status/start");
+}
+
+struct api_request *requests_probe(struct requests_vm vm, const struct plan_step *step,
+                                   const char *digest)
+{
+    CLEANUP(api_request_freep)
+    struct api_request *request = request_for(vm, API_PUT, "config");
+
+    if (request == NULL || !add(request, step->probe, step->probe_value) ||
+        !add(request, "digest", digest)) {
+        return NULL;
+    }
+    return STEAL(request);
+}
+
+struct api_request *requests_step(struct requests_vm vm, const struct plan_step *step,
+                                  const char *digest)
+{
+    CLEANUP(api_request_freep)
+    struct api_request *request = request_for(vm, API_PUT, "config");
+
+    if (request == NULL || !add(request, "delete", step->remove)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < step->n_sets; i++) {
+        if (!add(request, step->sets[i].option, step->sets[i].value)) {
+            return NULL;
+        }
+    }
+    return add(request, "digest", digest) ? STEAL(request) : NULL;
+}
+
+struct api_request *requests_revert(struct requests_vm vm, const char *keys)
+{
+    CLEANUP(api_request_freep)
+    struct api_request *request = request_for(vm, API_PUT, "config");
+
+    if (request == NULL || !add(request, "revert", keys)) {
+        return NULL;
+    }
+    return STEAL(request);
+}
+
+struct api_request *requests_set_back(struct requests_vm vm, const char *slot, const char *value,
+                                      const char *boot)
+{
+    CLEANUP(api_request_freep)
+    struct api_request *request = request_for(vm, API_PUT, "config");
+
+    if (request == NULL || !add(request, slot, value) || !add(request, "boot", boot)) {
+        return NULL;
+    }
+    return STEAL(request);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The few calls of PVE's API that pve-hwid makes for one VM, as values. That `force` is not among
+ * their parameters, and one disk at most is removed per call, can be read here (law 2).
+ */
+#ifndef CORE_REQUESTS_H
+#define CORE_REQUESTS_H
+
+#include <stdint.h>
+
+#include "core/api.h"
+#include "core/plan.h"
+
+struct requests_vm {
+    const char *node;
+    uint32_t vmid;
+};
+
+/* All return NULL where there is no memory. */
+struct api_request *requests_status(struct requests_vm vm);      /* GET status/current */
+struct api_request *requests_config(struct requests_vm vm);      /* GET config, for its digest */
+struct api_request *requests_pending(struct requests_vm vm);     /* GET pending */
+struct api_request *requests_permissions(struct requests_vm vm); /* GET /access/permissions */
+struct api_request *requests_machines(const char *node);
+struct api_request *requests_task(struct requests_vm vm, const char *upid);
+struct api_request *requests_start(struct requests_vm vm); /* POST status/start */
+/* PUT slot=<its present value>: changes nothing, fails where the volume is away (06p). */
+struct api_request *requests_probe(struct requests_vm vm, const struct plan_step *step,
+                                   const char *digest);
+struct api_request *requests_step(struct requests_vm vm, const struct plan_step *step,
+                                  const char *digest);
+/* PUT revert=<keys, comma separated>. */
+struct api_request *requests_revert(struct requests_vm vm, const char *keys);
+/* PUT of one or two options to given values: the second way back of a move (06q). */
+struct api_request *requests_set_back(struct requests_vm vm, const char *slot, const char *value,
+                                      const char *boot);
+
+/* Privileges on /vms/VMID that the daemon needs, NULL-terminated. */
+extern const char *const requests_privileges[];
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The engine: what the daemon knows of its VMs and does for them. Answers hooks, rewrites stopped
+ * VMs early, holds and restarts where it must, recovers from the journal. All decisions are made in
+ * core; here they meet files, the API, the journal and time. engine.c alone sees both API and
+ * journal.
+ */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "base/err.h"
+#include "core/settings.h"
+#include "core/wire.h"
+
+struct engine;
+
+/* `settings` is taken over. The token is read from its place. Starts with recovery of unfinished
+ * business, then a look at every VM that has a fingerprint. */
+int engine_new(sd_event *event, struct settings *settings, struct engine **ret, struct err *err);
+void engine_free(struct engine *engine);
+
+/* New settings, taken over on success. On error nothing has changed. A change of state_dir or node
+ * needs a restart and is refused with that sentence. */
+int engine_reload(struct engine *engine, struct settings *settings, struct err *err);
+
+/* --- hooks --- */
+
+/* The answer; lines are borrowed. Called at once or later, exactly once. */
+typedef void (*engine_hook_done)(void *userdata, enum wire_hook_exit exit_code,
+                                 const struct notes *lines);
+int engine_hook(struct engine *engine, const struct wire_hook_call *call, engine_hook_done done,
+                void *userdata);
+
+/* --- questions; JSON in the shapes of conf/io.pvehwid.varlink, new references --- */
+
+/* -ENOENT: no fingerprint; -ESRCH: no such VM here; -EINVAL: bad input, with a sentence. */
+int engine_plan(struct engine *engine, uint32_t vmid, json_t **ret_plan, struct err *err);
+/* Afresh from the files. Same errors, but a VM in a bad state is an answer, not an error. */
+int engine_check(struct engine *engine, uint32_t vmid, json_t **ret_state, struct err *err);
+/* As last known. `vmids` of all fingerprints: engine_vmids(); the caller frees. */
+int engine_state(struct engine *engine, uint32_t vmid, json_t **ret_state);
+int engine_vmids(struct engine *engine, uint32_t **ret_vmids, size_t *ret_n);
+int engine_log(struct engine *engine, uint32_t vmid, json_t **ret_records, size_t *ret_unreadable,
+               struct err *err);
+int engine_status(struct engine *engine, json_t **ret_status);
+
+/* --- apply --- */
+
+struct engine_watch;
+/* A sentence while it works; then, once, the outcome ("unchanged", "done", "busy", "refused",
+ * "failed") with its sentence and the plan (borrowed, may be NULL). */
+struct engine_watcher {
+    void (*progress)(void *userdata, const char *text);
+    void (*done)(void *userdata, const char *outcome, const char *detail, const json_t *plan);
+    void *userdata;
+};
+int engine_apply(struct engine *engine, uint32_t vmid, const struct engine_watcher *watcher,
+                 struct engine_watch **ret_watch, struct err *err);
+/* The watcher is not called any more; what is under way goes on. */
+void engine_unwatch(struct engine_watch *watch);
+
+#endif

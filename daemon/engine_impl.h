@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the engine's files share: engine.c (life, API, journal), engine_vm.c (what is known of each
+ * VM), engine_queue.c (looking at VMs, one after the other), engine_drive.c (a reconciliation and
+ * its I/O), engine_hook.c (answers to hooks), engine_query.c (questions).
+ */
+#ifndef ENGINE_IMPL_H
+#define ENGINE_IMPL_H
+
+#include "core/prestart.h"
+#include "core/reconcile.h"
+#include "engine.h"
+#include "store.h"
+#include "worker.h"
+
+struct journal;
+struct pve;
+struct pve_call;
+
+enum {
+    ENGINE_ACTIVE_MAX = 8,             /* reconciliations of the queue at once; holds come on top */
+    ENGINE_HOLD_CHECK_MS = 1200,       /* may PVE's API take before a hold; the hook waits 2 s */
+    ENGINE_WORKER_LIMIT_MS = 60000,    /* for the end of a start worker we stopped */
+    ENGINE_STARTING_LIMIT_MS = 600000, /* for the end of one that we let go */
+    ENGINE_RETRY_FIRST_S = 5,
+    ENGINE_RETRY_MAX_S = 300,
+    ENGINE_MACHINES_S = 3600, /* the list of machine types is asked for again */
+    ENGINE_LOCK_POLL_MS = 200,
+};
+
+/* As in conf/io.pvehwid.varlink, type VmState. */
+enum vm_state {
+    VM_UNKNOWN,
+    VM_IN_SYNC,
+    VM_DIFFERS,
+    VM_HELD,
+    VM_REWRITING,
+    VM_VERIFYING,
+    VM_STARTING,
+    VM_FAILED,
+    VM_STUCK,
+    VM_NO_CONFIG,
+    VM_BAD_FINGERPRINT,
+    VM_STATES,
+};
+
+/* Of every VM that has a fingerprint: small, because there may be ten thousand. */
+struct vm_summary {
+    uint32_t vmid;
+    uint8_t state;  /* enum vm_state */
+    uint8_t queued; /* 1 + enum reconcile_cause; 0: not queued */
+    uint16_t changes;
+    char *detail; /* NULL: nothing to say */
+};
+
+/* Of a VM that something is going on with. */
+struct vm {
+    struct engine *engine;
+    struct vm *next;
+    uint32_t vmid;
+    struct record_memory memory;
+
+    struct reconcile *reconcile;
+    enum reconcile_cause cause;
+    struct pve_call *call;
+    struct api_request *delayed; /* waits for PVE's lock to be free */
+    int64_t delayed_until;
+    sd_event_source *timer;
+    struct worker_wait *worker; /* the reconciliation's */
+    int32_t hold_pid;           /* whose end it waits for */
+    uint64_t hold_start;
+
+    struct worker_wait *starting; /* a start that we let go is under way */
+    struct worker_wait *stopping; /* a stop, likewise */
+    struct hook_wait *hook;       /* a pre-start waits for its answer */
+    struct engine_watch *watches;
+
+    sd_event_source *retry;
+    unsigned retry_s;
+    unsigned busy; /* on the stack so often: not to be freed */
+};
+
+struct engine {
+    sd_event *event;
+    struct settings *settings;
+    char *node;
+    struct pve *pve;
+    struct retired *retired; /* clients of old settings with calls under way */
+    struct journal *journal;
+    struct store *store;
+    struct machine_list machines;
+    sd_event_source *machines_timer;
+    struct pve_call *machines_call;
+    unsigned machines_retry_s;
+    bool api_ok;
+    char *api_detail;
+    int64_t started_ms;
+
+    struct vm_summary *summaries; /* ascending by vmid */
+    size_t n_summaries, cap_summaries;
+    struct vm *vms;
+
+    uint32_t *queue; /* vmids, first in first out */
+    size_t n_queue, cap_queue, queue_head;
+    sd_event_source *queue_source;
+    size_t active; /* reconciliations that came from the queue */
+};
+
+/* --- engine.c: the only place that knows API and journal --- */
+typedef void (*engine_reply)(void *userdata, const struct api_reply *reply);
+/* Takes over `request`. An error to send it is an answer too (UNREACHABLE), from the loop. */
+int engine_send(struct engine *engine, struct api_request *request, engine_reply done,
+                void *userdata, struct pve_call **ret_call);
+void engine_cancel(struct pve_call *call);
+/* Appends and, once it is on disk, applies to vm->memory. */
+int engine_record(struct vm *vm, const json_t *record, struct err *err);
+int engine_load_memory(struct engine *engine, uint32_t vmid, struct record_memory *ret,
+                       struct err *err);
+int engine_read_log(struct engine *engine, uint32_t vmid, json_t **ret_records, size_t *ret_bad,
+                    struct err *err);
+int engine_journal_vmids(struct engine *engine, uint32_t **ret, size_t *ret_n);
+void engine_tell(struct vm *vm, const struct reconcile_told *told);
+/* For what is no part of a reconciliation. */
+void engine_say(struct engine *engine, uint32_t vmid, int priority, const char *message_id,
+                const char *format, ...) PRINTF_LIKE(5, 6);
+void engine_queue_counts(const struct engine *engine, size_t *ret_changes, size_t *ret_reads);
+int64_t engine_now(void); /* monotonic ms */
+void engine_fresh_id(char id[SMBIOS_UUID_SIZE]);
+
+/* --- engine_vm.c --- */
+struct vm_summary *engine_summary(struct engine *engine, uint32_t vmid); /* NULL: none */
+int engine_summary_add(struct engine *engine, uint32_t vmid, struct vm_summary **ret);
+void engine_summary_remove(struct engine *engine, uint32_t vmid);
+void engine_set_state(struct engine *engine, uint32_t vmid, enum vm_state state, size_t changes,
+                      const char *detail);
+const char *engine_state_name(enum vm_state state);
+struct vm *engine_find(struct engine *engine, uint32_t vmid);
+/* Finds or makes it, with its memory from the journal. */
+int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struct err *err);
+/* Frees it where nothing is going on any more. */
+void engine_settle(struct vm *vm);
+void engine_vm_free(struct vm *vm);
+/* Both files afresh, judged. */
+int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err);
+struct engine_texts {
+    struct store_file config, fingerprint;
+    struct err problem;
+    struct assess_texts texts; /* points into the above */
+    char fallback_config[64], fallback_fingerprint[64];
+};
+int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts *ret,
+                      struct err *err);
+void engine_texts_fini(struct engine_texts *texts);
+/* State and detail as the assessment shows them. */
+void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct assessment *a);
+
+/* --- engine_queue.c --- */
+int engine_enqueue(struct engine *engine, uint32_t vmid, enum reconcile_cause cause);
+void engine_queue_kick(struct engine *engine);
+int engine_queue_turn(sd_event_source *source, void *userdata); /* the source of the queue */
+int engine_queue_all(struct engine *engine, enum reconcile_cause cause);
+
+/* --- engine_drive.c --- */
+int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err);
+/* Drops one that has not changed anything yet. */
+void engine_drop_reconcile(struct vm *vm);
+void engine_retry_later(struct vm *vm);
+void engine_watch_done(struct vm *vm, const char *outcome, const char *detail,
+                       const struct plan *plan);
+
+/* --- engine_hook.c --- */
+void engine_hook_drop(struct vm *vm);
+
+#endif

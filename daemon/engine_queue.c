@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Looking at VMs, one after the other: when the daemon starts, when a fingerprint came or changed,
+ * after a stop. One look per turn of the event loop, so that a hook never waits behind ten thousand
+ * of them. A look reads two files; only a VM that differs gets a reconciliation, a few at a time.
+ */
+#include <errno.h>
+#include <syslog.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "engine_impl.h"
+#include "message_ids.h"
+
+int engine_enqueue(struct engine *engine, uint32_t vmid, enum reconcile_cause cause)
+{
+    struct vm_summary *summary;
+
+    if (engine_summary_add(engine, vmid, &summary) < 0) {
+        return -ENOMEM;
+    }
+    if (summary->queued != 0) {
+        return 0;
+    }
+    /* Make room at the front before growing at the back. */
+    if (engine->queue_head > 0 && engine->n_queue == engine->cap_queue) {
+        for (size_t i = engine->queue_head; i < engine->n_queue; i++) {
+            engine->queue[i - engine->queue_head] = engine->queue[i];
+        }
+        engine->n_queue -= engine->queue_head;
+        engine->queue_head = 0;
+    }
+    if (vec_reserve(&engine->queue, engine->n_queue, &engine->cap_queue, sizeof(engine->queue[0])) <
+        0) {
+        return -ENOMEM;
+    }
+    engine->queue[engine->n_queue++] = vmid;
+    summary->queued = (uint8_t)(1 + cause);
+    engine_queue_kick(engine);
+    return 0;
+}
+
+void engine_queue_kick(struct engine *engine)
+{
+    if (engine->queue_head < engine->n_queue && engine->active < ENGINE_ACTIVE_MAX) {
+        /* Cannot fail for a source of our own loop. */
+        (void)sd_event_source_set_enabled(engine->queue_source, SD_EVENT_ON);
+    }
+}
+
+int engine_queue_all(struct engine *engine, enum reconcile_cause cause)
+{
+    CLEANUP_FREE uint32_t *vmids = NULL;
+    size_t n = 0;
+    int rc = store_list(engine->store, &vmids, &n);
+
+    for (size_t i = 0; rc >= 0 && i < n; i++) {
+        rc = engine_enqueue(engine, vmids[i], cause);
+    }
+    return rc;
+}
+
+/* Early rewriting is for VMs whose hook tells us of every start: without it, a start could slip in
+ * between our look and our call, and meet a change to a running VM. `apply` is how to insist. */
+static bool may_rewrite_early(struct engine *engine, const struct assessment *a,
+                              enum reconcile_cause cause)
+{
+    if (cause == RECONCILE_FOR_APPLY) {
+        return true;
+    }
+    /* Before PVE has told its machine types a plan could name one that this node has not. */
+    return engine->settings->early && a->attached && engine->machines.n > 0;
+}
+
+static void say_why_not(struct engine *engine, uint32_t vmid, const struct assessment *a)
+{
+    if (!a->attached) {
+        engine_say(
+            engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
+            "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
+            "it with 'qm set %u --hookscript local:snippets/pve-hwid', or change the VM once "
+            "with 'pve-hwid apply %u'",
+            vmid, vmid, vmid);
+    }
+}
+
+static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause cause)
+{
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+    struct vm *vm = engine_find(engine, vmid);
+    struct err err = {""};
+    int rc;
+
+    if (vm != NULL && (vm->reconcile != NULL || vm->hook != NULL || vm->starting != NULL)) {
+        return; /* its end looks again */
+    }
+    rc = engine_assess(engine, vmid, &a, &err);
+    if (rc < 0) {
+        engine_set_state(engine, vmid, VM_FAILED, 0, err.text);
+        return;
+    }
+    if (a->outcome == ASSESS_NO_FINGERPRINT) {
+        engine_summary_remove(engine, vmid);
+        return;
+    }
+    engine_note_assessment(engine, vmid, a);
+    if (a->outcome == ASSESS_BAD_FINGERPRINT || a->outcome == ASSESS_BAD_CONFIG) {
+        engine_say(engine, vmid, LOG_WARNING, MESSAGE_BAD_FINGERPRINT, "VM %u: %s", vmid,
+                   a->problem);
+        return;
+    }
+    if (a->outcome != ASSESS_PLANNED || plan_is_empty(a->plan)) {
+        return;
+    }
+    if (!may_rewrite_early(engine, a, cause)) {
+        say_why_not(engine, vmid, a);
+        return;
+    }
+    rc = engine_activate(engine, vmid, &vm, &err);
+    if (rc == 0) {
+        vm->busy++;
+        rc = engine_reconcile(vm, cause, false, &err);
+        vm->busy--;
+        engine_settle(vm);
+    }
+    if (rc < 0) {
+        engine_set_state(engine, vmid, VM_FAILED, 0, err.text);
+    }
+}
+
+int engine_queue_turn(sd_event_source *source, void *userdata)
+{
+    struct engine *engine = userdata;
+    struct vm_summary *summary;
+    enum reconcile_cause cause;
+    uint32_t vmid;
+
+    if (engine->queue_head == engine->n_queue || engine->active >= ENGINE_ACTIVE_MAX) {
+        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    }
+    vmid = engine->queue[engine->queue_head++];
+    if (engine->queue_head == engine->n_queue) {
+        engine->queue_head = engine->n_queue = 0;
+    }
+    summary = engine_summary(engine, vmid);
+    if (summary == NULL || summary->queued == 0) {
+        return 0;
+    }
+    cause = (enum reconcile_cause)(summary->queued - 1);
+    summary->queued = 0;
+    look(engine, vmid, cause);
+    return 0;
+}

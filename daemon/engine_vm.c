@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The engine's VMs: a small summary of each one with a fingerprint (there may be ten thousand), and
+ * a full record, with its memory from the journal, only of those something is going on with.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "engine_impl.h"
+
+static const char *const state_names[VM_STATES] = {
+    [VM_UNKNOWN] = "unknown",
+    [VM_IN_SYNC] = "in-sync",
+    [VM_DIFFERS] = "differs",
+    [VM_HELD] = "held",
+    [VM_REWRITING] = "rewriting",
+    [VM_VERIFYING] = "verifying",
+    [VM_STARTING] = "starting",
+    [VM_FAILED] = "failed",
+    [VM_STUCK] = "stuck",
+    [VM_NO_CONFIG] = "no-config",
+    [VM_BAD_FINGERPRINT] = "bad-fingerprint",
+};
+
+const char *engine_state_name(enum vm_state state)
+{
+    return state_names[state];
+}
+
+/* Index of the first summary that is not below vmid. */
+static size_t summary_index(const struct engine *engine, uint32_t vmid)
+{
+    size_t low = 0;
+    size_t high = engine->n_summaries;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (engine->summaries[middle].vmid < vmid) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+struct vm_summary *engine_summary(struct engine *engine, uint32_t vmid)
+{
+    size_t i = summary_index(engine, vmid);
+
+    return i < engine->n_summaries && engine->summaries[i].vmid == vmid ? &engine->summaries[i]
+                                                                        : NULL;
+}
+
+int engine_summary_add(struct engine *engine, uint32_t vmid, struct vm_summary **ret)
+{
+    size_t i = summary_index(engine, vmid);
+
+    if (i == engine->n_summaries || engine->summaries[i].vmid != vmid) {
+        if (vec_reserve(&engine->summaries, engine->n_summaries, &engine->cap_summaries,
+                        sizeof(engine->summaries[0])) < 0) {
+            return -ENOMEM;
+        }
+        memmove(&engine->summaries[i + 1], &engine->summaries[i],
+                (engine->n_summaries - i) * sizeof(engine->summaries[0]));
+        engine->summaries[i] = (struct vm_summary){.vmid = vmid};
+        engine->n_summaries++;
+    }
+    *ret = &engine->summaries[i];
+    return 0;
+}
+
+void engine_summary_remove(struct engine *engine, uint32_t vmid)
+{
+    struct vm_summary *summary = engine_summary(engine, vmid);
+    size_t i;
+
+    if (summary == NULL) {
+        return;
+    }
+    i = (size_t)(summary - engine->summaries);
+    free(summary->detail);
+    memmove(summary, summary + 1, (engine->n_summaries - i - 1) * sizeof(*summary));
+    engine->n_summaries--;
+}
+
+void engine_set_state(struct engine *engine, uint32_t vmid, enum vm_state state, size_t changes,
+                      const char *detail)
+{
+    struct vm_summary *summary = engine_summary(engine, vmid);
+
+    if (summary == NULL) {
+        return;
+    }
+    summary->state = (uint8_t)state;
+    summary->changes = (uint16_t)(changes > UINT16_MAX ? UINT16_MAX : changes);
+    /* Without memory the detail is missing; the state counts. */
+    if (str_replace(&summary->detail, detail) < 0) {
+        free(summary->detail);
+        summary->detail = NULL;
+    }
+}
+
+struct vm *engine_find(struct engine *engine, uint32_t vmid)
+{
+    struct vm *vm = engine->vms;
+
+    while (vm != NULL && vm->vmid != vmid) {
+        vm = vm->next;
+    }
+    return vm;
+}
+
+int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struct err *err)
+{
+    struct vm *vm = engine_find(engine, vmid);
+    int rc;
+
+    if (vm == NULL) {
+        vm = calloc(1, sizeof(*vm));
+        if (vm == NULL) {
+            return err_oom(err);
+        }
+        rc = engine_load_memory(engine, vmid, &vm->memory, err);
+        if (rc < 0) {
+            free(vm);
+            return rc;
+        }
+        vm->engine = engine;
+        vm->vmid = vmid;
+        vm->next = engine->vms;
+        engine->vms = vm;
+    }
+    *ret = vm;
+    return 0;
+}
+
+void engine_vm_free(struct vm *vm)
+{
+    struct vm **at = &vm->engine->vms;
+
+    while (*at != vm) {
+        at = &(*at)->next;
+    }
+    *at = vm->next;
+    engine_hook_drop(vm);
+    while (vm->watches != NULL) {
+        engine_watch_done(vm, "failed", "the daemon is stopping", NULL);
+    }
+    engine_cancel(vm->call);
+    api_request_free(vm->delayed);
+    reconcile_free(vm->reconcile);
+    worker_wait_free(vm->worker);
+    worker_wait_free(vm->starting);
+    worker_wait_free(vm->stopping);
+    sd_event_source_disable_unref(vm->timer);
+    sd_event_source_disable_unref(vm->retry);
+    record_memory_fini(&vm->memory);
+    free(vm);
+}
+
+void engine_settle(struct vm *vm)
+{
+    if (vm->busy == 0 && vm->reconcile == NULL && vm->hook == NULL && vm->starting == NULL &&
+        vm->stopping == NULL && vm->retry == NULL && vm->watches == NULL) {
+        engine_vm_free(vm);
+    }
+}
+
+/* --- both files ----------------------------------------------------------------------------------
+ */
+
+void engine_texts_fini(struct engine_texts *texts)
+{
+    store_file_fini(&texts->config);
+    store_file_fini(&texts->fingerprint);
+}
+
+int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts *ret,
+                      struct err *err)
+{
+    int rc;
+
+    *ret = (struct engine_texts){0};
+    rc = store_read_config(engine->store, vmid, &ret->config, err);
+    if (rc < 0 && rc != -ENOENT) {
+        return rc;
+    }
+    rc = store_read_fingerprint(engine->store, vmid, &ret->fingerprint, &ret->problem);
+    if (rc == -ENOMEM) {
+        engine_texts_fini(ret);
+        return err_oom(err);
+    }
+    ret->texts = (struct assess_texts){
+        .config = ret->config.text,
+        .config_len = ret->config.len,
+        .config_path = ret->config.path == NULL ? "the configuration" : ret->config.path,
+        .fingerprint = ret->fingerprint.text,
+        .fingerprint_len = ret->fingerprint.len,
+        .fingerprint_path = ret->fingerprint.path == NULL ? "the fingerprint"
+                                                          : ret->fingerprint.path,
+        .fingerprint_problem = rc < 0 && rc != -ENOENT ? ret->problem.text : NULL,
+    };
+    return 0;
+}
+
+int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err)
+{
+    CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
+    const struct assess_params params = {.vmid = vmid,
+                                         .machines = &engine->machines,
+                                         .on_drift = engine->settings->on_drift,
+                                         .on_error = engine->settings->on_error};
+    int rc = engine_read_texts(engine, vmid, &texts, err);
+
+    return rc < 0 ? rc : assess(&texts.texts, &params, NULL, 0, ret, err);
+}
+
+void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct assessment *a)
+{
+    CLEANUP_FREE char *summary = NULL;
+
+    switch (a->outcome) {
+    case ASSESS_NO_FINGERPRINT:
+        return;
+    case ASSESS_NO_CONFIG:
+        engine_set_state(engine, vmid, VM_NO_CONFIG, 0, "no such VM on this node");
+        return;
+    case ASSESS_BAD_FINGERPRINT:
+        engine_set_state(engine, vmid, VM_BAD_FINGERPRINT, 0, a->problem);
+        return;
+    case ASSESS_BAD_CONFIG:
+        engine_set_state(engine, vmid, VM_FAILED, 0, a->problem);
+        return;
+    case ASSESS_PLANNED:
+        break;
+    }
+    if (a->plan->refusals.n > 0) {
+        engine_set_state(engine, vmid, VM_DIFFERS, 0, a->plan->refusals.items[0]);
+    } else if (plan_is_empty(a->plan)) {
+        engine_set_state(engine, vmid, VM_IN_SYNC, 0,
+                         a->attached ? NULL : "the hook is not attached: pre-start is not checked");
+    } else {
+        summary = plan_summary(a->plan);
+        engine_set_state(engine, vmid, VM_DIFFERS, a->plan->n_changes, summary);
+    }
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See methods.h. Each handler: read the parameters, ask the engine, answer or map the error. */
+#include "methods.h"
+
+#include <errno.h>
+
+#include "base/str.h"
+#include "core/wire.h"
+
+/* --- errors
+ * ----------------------------------------------------------------------------------------- */
+
+static void fail(struct server_call *call, uint32_t vmid, int code, const struct err *err)
+{
+    json_t *message = json_pack("{s:s}", "message", err->text);
+    json_t *which = json_pack("{s:I}", "vmid", (json_int_t)vmid);
+
+    switch (-code) {
+    case ENOENT:
+        server_call_error(call, "io.pvehwid.NoFingerprint", json_incref(which));
+        break;
+    case ESRCH:
+        server_call_error(call, "io.pvehwid.NoSuchVm", json_incref(which));
+        break;
+    case EINVAL:
+        server_call_error(call, "io.pvehwid.BadInput", json_incref(message));
+        break;
+    case EBUSY:
+        server_call_error(call, "io.pvehwid.Busy", json_incref(message));
+        break;
+    default:
+        server_call_error(call, "io.pvehwid.Failed", json_incref(message));
+        break;
+    }
+    json_decref(message);
+    json_decref(which);
+}
+
+/* The one parameter of most methods; 0: an answer was given already. */
+static uint32_t get_vmid(struct server_call *call)
+{
+    struct wire_fields f = {.object = server_call_parameters(call)};
+    int64_t vmid = wire_get_int(&f, "vmid", WIRE_NEEDED, WIRE_VMID_MIN, WIRE_VMID_MAX);
+
+    if (!wire_fields_done(&f)) {
+        server_call_bad(call, f.bad);
+        return 0;
+    }
+    return (uint32_t)vmid;
+}
+
+/* --- hook
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void on_hook_done(void *userdata, enum wire_hook_exit exit_code, const struct notes *lines)
+{
+    struct wire_hook_reply reply = {.exit_code = exit_code, .lines = *lines};
+
+    server_call_reply(userdata, wire_hook_reply_to_json(&reply));
+}
+
+static void method_hook(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    struct wire_hook_call hook;
+    const char *bad = NULL;
+
+    if (!wire_hook_call_from_json(server_call_parameters(call), &hook, &bad)) {
+        server_call_bad(call, bad);
+        return;
+    }
+    if (hook.phase == WIRE_PRE_START && server_call_is_gone(call)) {
+        server_call_reply(call, json_object()); /* that hook has decided by itself */
+        return;
+    }
+    (void)engine_hook(methods->engine, &hook, on_hook_done, call); /* it always answers */
+}
+
+/* --- plan, log, status
+ * ------------------------------------------------------------------------------------ */
+
+static void method_plan(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    uint32_t vmid = get_vmid(call);
+    struct err err = {""};
+    json_t *plan = NULL;
+    int rc;
+
+    if (vmid == 0) {
+        return;
+    }
+    rc = engine_plan(methods->engine, vmid, &plan, &err);
+    if (rc < 0) {
+        fail(call, vmid, rc, &err);
+        return;
+    }
+    server_call_reply(call, json_pack("{s:o}", "plan", plan));
+}
+
+static void method_status(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    json_t *status = NULL;
+
+    if (engine_status(methods->engine, &status) < 0) {
+        fail(call, 0, -ENOMEM, &(struct err){"out of memory"});
+        return;
+    }
+    server_call_reply(call, status);
+}
+
+enum { LOG_PART = 50 }; /* records of one reply: a begin record may have some KiB */
+
+static void method_log(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    uint32_t vmid = get_vmid(call);
+    struct err err = {""};
+    json_t *records = NULL;
+    size_t bad = 0;
+    int rc;
+
+    if (vmid == 0) {
+        return;
+    }
+    rc = engine_log(methods->engine, vmid, &records, &bad, &err);
+    if (rc < 0) {
+        fail(call, vmid, rc, &err);
+        return;
+    }
+    while (server_call_wants_more(call) && json_array_size(records) > LOG_PART) {
+        json_t *part = json_array();
+
+        for (size_t i = 0; i < LOG_PART; i++) {
+            (void)json_array_append(part, json_array_get(records, 0)); /* short of memory: a gap */
+            (void)json_array_remove(records, 0);                       /* index 0 is there */
+        }
+        server_call_progress(call, json_pack("{s:o, s:i}", "records", part, "unreadable", 0));
+    }
+    server_call_reply(call,
+                      json_pack("{s:o, s:I}", "records", records, "unreadable", (json_int_t)bad));
+}
+
+/* --- lists: a part per turn of the event loop, so that hooks never wait for them
+ * ---------------------------- */
+
+enum { LIST_PART = 32 };
+
+struct listing {
+    struct server_call *call;
+    struct methods *methods;
+    sd_event_source *source;
+    uint32_t *vmids;
+    size_t n, next;
+    json_t *states; /* of the part being filled */
+    bool check;     /* compare afresh; else as last known */
+};
+
+static void listing_free(struct listing *listing)
+{
+    sd_event_source_disable_unref(listing->source);
+    json_decref(listing->states);
+    free(listing->vmids);
+    free(listing);
+}
+
+static void listing_add(struct listing *listing, uint32_t vmid)
+{
+    struct engine *engine = listing->methods->engine;
+    struct err err = {""};
+    json_t *state = NULL;
+    int rc = listing->check ? engine_check(engine, vmid, &state, &err)
+                            : engine_state(engine, vmid, &state);
+
+    if (rc == 0) {
+        (void)json_array_append_new(listing->states, state); /* short of memory: a gap */
+    } else if (rc == -EINVAL) {
+        state = json_pack("{s:I, s:s, s:s, s:s, s:i}", "vmid", (json_int_t)vmid, "state", "failed",
+                          "origin", "none", "detail", err.text, "changes", 0);
+        (void)json_array_append_new(listing->states, state); /* likewise */
+    }
+}
+
+static int on_listing(sd_event_source *source, void *userdata)
+{
+    struct listing *listing = userdata;
+    size_t end = listing->next + LIST_PART < listing->n ? listing->next + LIST_PART : listing->n;
+
+    (void)source; /* the listing has it */
+    while (listing->next < end) {
+        listing_add(listing, listing->vmids[listing->next++]);
+    }
+    if (listing->next < listing->n) {
+        if (server_call_wants_more(listing->call)) {
+            server_call_progress(listing->call, json_pack("{s:O}", "vms", listing->states));
+            (void)json_array_clear(listing->states); /* an array: cannot fail */
+        }
+        return 0;
+    }
+    server_call_on_gone(listing->call, NULL, NULL);
+    server_call_reply(listing->call, json_pack("{s:O}", "vms", listing->states));
+    listing_free(listing);
+    return 0;
+}
+
+static void on_listing_gone(void *userdata)
+{
+    struct listing *listing = userdata;
+
+    server_call_reply(listing->call, json_object()); /* nobody hears it */
+    listing_free(listing);
+}
+
+static void list(struct server_call *call, struct methods *methods, bool check)
+{
+    struct listing *listing = calloc(1, sizeof(*listing));
+    struct err err = {"out of memory"};
+    int rc = -ENOMEM;
+
+    if (listing != NULL) {
+        *listing = (struct listing){
+            .call = call, .methods = methods, .check = check, .states = json_array()};
+        rc = engine_vmids(methods->engine, &listing->vmids, &listing->n);
+    }
+    if (rc >= 0) {
+        rc = sd_event_add_defer(methods->event, &listing->source, on_listing, listing);
+    }
+    if (rc >= 0) {
+        rc = sd_event_source_set_enabled(listing->source, SD_EVENT_ON);
+    }
+    if (rc < 0) {
+        fail(call, 0, rc, &err);
+        if (listing != NULL) {
+            listing_free(listing);
+        }
+        return;
+    }
+    server_call_on_gone(call, on_listing_gone, listing);
+}
+
+static void method_list(struct server_call *call, void *userdata)
+{
+    struct wire_fields f = {.object = server_call_parameters(call)};
+
+    if (!wire_fields_done(&f)) {
+        server_call_bad(call, f.bad);
+        return;
+    }
+    list(call, userdata, false);
+}
+
+static void method_check(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    struct wire_fields f = {.object = server_call_parameters(call)};
+    int64_t vmid = wire_get_int(&f, "vmid", WIRE_OPTIONAL, WIRE_VMID_MIN, WIRE_VMID_MAX);
+    struct err err = {""};
+    json_t *state = NULL;
+    int rc;
+
+    if (!wire_fields_done(&f)) {
+        server_call_bad(call, f.bad);
+        return;
+    }
+    if (vmid == 0) {
+        list(call, methods, true);
+        return;
+    }
+    rc = engine_check(methods->engine, (uint32_t)vmid, &state, &err);
+    if (rc < 0) {
+        fail(call, (uint32_t)vmid, rc, &err);
+        return;
+    }
+    server_call_reply(call, json_pack("{s:[o]}", "vms", state));
+}
+
+/* --- apply
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+struct apply {
+    struct server_call *call;
+    struct engine_watch *watch;
+};
+
+static void on_apply_gone(void *userdata)
+{
+    struct apply *apply = userdata;
+
+    if (apply->watch != NULL) {
+        engine_unwatch(apply->watch);
+    }
+    server_call_reply(apply->call, json_object()); /* nobody hears it */
+    free(apply);
+}
+
+static void on_apply_progress(void *userdata, const char *text)
+{
+    struct apply *apply = userdata;
+
+    server_call_progress(apply->call, json_pack("{s:s}", "progress", text));
+}
+
+static void on_apply_done(void *userdata, const char *outcome, const char *detail,
+                          const json_t *plan)
+{
+    struct apply *apply = userdata;
+
+    server_call_on_gone(apply->call, NULL, NULL);
+    server_call_reply(apply->call, json_pack("{s:s, s:s, s:O?}", "outcome", outcome, "detail",
+                                             detail, "plan", plan));
+    free(apply);
+}
+
+static void apply_for_real(struct server_call *call, struct methods *methods, uint32_t vmid)
+{
+    struct apply *apply = calloc(1, sizeof(*apply));
+    struct engine_watcher watcher = {on_apply_progress, on_apply_done, apply};
+    struct err err = {"out of memory"};
+    int rc = -ENOMEM;
+
+    if (apply != NULL) {
+        apply->call = call;
+        server_call_on_gone(call, on_apply_gone, apply);
+        rc = engine_apply(methods->engine, vmid, &watcher, &apply->watch, &err);
+    }
+    if (rc < 0) {
+        server_call_on_gone(call, NULL, NULL);
+        free(apply);
+        fail(call, vmid, rc, &err);
+    }
+}
+
+static void apply_dry(struct server_call *call, struct methods *methods, uint32_t vmid)
+{
+    struct err err = {""};
+    json_t *plan = NULL;
+    const char *outcome = "differs";
+    int rc = engine_plan(methods->engine, vmid, &plan, &err);
+
+    if (rc < 0) {
+        fail(call, vmid, rc, &err);
+        return;
+    }
+    if (json_array_size(json_object_get(plan, "refusals")) > 0) {
+        outcome = "refused";
+    } else if (json_array_size(json_object_get(plan, "changes")) == 0) {
+        outcome = "unchanged";
+    }
+    server_call_reply(call, json_pack("{s:s, s:s, s:o}", "outcome", outcome, "detail",
+                                      "dry run: nothing was changed", "plan", plan));
+}
+
+static void method_apply(struct server_call *call, void *userdata)
+{
+    struct wire_fields f = {.object = server_call_parameters(call)};
+    int64_t vmid = wire_get_int(&f, "vmid", WIRE_NEEDED, WIRE_VMID_MIN, WIRE_VMID_MAX);
+    bool dry_run = wire_get_bool(&f, "dry_run", WIRE_OPTIONAL);
+
+    if (!wire_fields_done(&f)) {
+        server_call_bad(call, f.bad);
+    } else if (dry_run) {
+        apply_dry(call, userdata, (uint32_t)vmid);
+    } else {
+        apply_for_real(call, userdata, (uint32_t)vmid);
+    }
+}
+
+const struct server_method methods_table[] = {
+    {"io.pvehwid.Hook", SERVER_ROOT_ONLY, method_hook},
+    {"io.pvehwid.Plan", SERVER_ANYBODY, method_plan},
+    {"io.pvehwid.Check", SERVER_ANYBODY, method_check},
+    {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
+    {"io.pvehwid.Status", SERVER_ANYBODY, method_status},
+    {"io.pvehwid.List", SERVER_ANYBODY, method_list},
+    {"io.pvehwid.Log", SERVER_ANYBODY, method_log},
+};
+const size_t methods_count = ARRAY_SIZE(methods_table);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A sorted array of VMIDs, each with a stamp: a hash of size and times of its file. 16 bytes a file
+ * and no contents, so that thousands of fingerprints cost nothing worth mentioning. Only store.c
+ * uses it.
+ */
+#ifndef STORE_INDEX_H
+#define STORE_INDEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { STORE_VMID_MAX = 999999999 }; /* PVE's own limit */
+
+struct store_item {
+    uint32_t vmid;
+    uint32_t due;   /* of an item that waits: ms, wraps; see store.c */
+    uint64_t stamp; /* 0: no such file */
+};
+
+struct store_index {
+    struct store_item *items; /* by vmid, ascending */
+    size_t n, cap;
+};
+
+void store_index_fini(struct store_index *index);
+struct store_item *store_index_find(const struct store_index *index, uint32_t vmid);
+uint64_t store_index_stamp(const struct store_index *index, uint32_t vmid); /* 0: not there */
+/* The item of `vmid`, made (all zero but vmid) where it is not there; NULL: no memory. */
+struct store_item *store_index_add(struct store_index *index, uint32_t vmid);
+void store_index_remove(struct store_index *index, uint32_t vmid);
+
+/* The VMID of "105.json"; 0: some other name. */
+uint32_t store_vmid_of(const char *name);
+/* The stamp of VMID.json in that directory; 0: not there. -errno: nobody can say. */
+int store_stamp(int dir_fd, uint32_t vmid, uint64_t *ret_stamp);
+/* All VMID.json of that directory. On failure *ret is as before. */
+int store_scan(int dir_fd, struct store_index *ret);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reading fingerprints and configurations, always afresh: the index is only a hint. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "core/pveconf.h"
+#include "io/file.h"
+#include "store_private.h"
+
+void store_file_fini(struct store_file *file)
+{
+    free(file->text);
+    free(file->path);
+    *file = (struct store_file){0};
+}
+
+/* Who can write a fingerprint decides what a VM's hardware becomes. */
+static int check_owner(int fd, const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        return err_set(err, -errno, "%s: %s", path, strerror(errno));
+    }
+    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        return err_set(err, -EPERM,
+                       "%s belongs to user %u and is not used; fingerprints must be root's: chown "
+                       "root %s",
+                       path, st.st_uid, path);
+    }
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return err_set(err, -EPERM,
+                       "%s can be written by others than its owner and is not used; chmod go-w %s",
+                       path, path);
+    }
+    return 0;
+}
+
+/* Takes over `path`. */
+static int read_file(char *path_, size_t max, bool trusted, struct store_file *ret, struct err *err)
+{
+    CLEANUP_FREE char *path = path_;
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(max);
+    CLEANUP_FD int fd = -1;
+    int rc;
+
+    if (path == NULL) {
+        return err_oom(err);
+    }
+    rc = file_open(AT_FDCWD, path, FILE_NOFOLLOW, &fd, err);
+    if (rc == 0 && !trusted) {
+        rc = check_owner(fd, path, err);
+    }
+    if (rc == 0) {
+        rc = file_read_fd(fd, path, &text, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    ret->len = text.len;
+    ret->text = STEAL(text.data);
+    ret->path = STEAL(path);
+    return 0;
+}
+
+static char *fingerprint_path(const struct store *store, size_t dir, uint32_t vmid)
+{
+    return str_printf("%s/%u.json", store->dirs[dir].path, vmid);
+}
+
+int store_read_fingerprint(const struct store *store, uint32_t vmid, struct store_file *ret,
+                           struct err *err)
+{
+    struct store_file file = {.origin = STORE_LOCAL};
+    CLEANUP_FREE char *cluster = fingerprint_path(store, STORE_DIR_CLUSTER, vmid);
+    int rc;
+
+    if (cluster == NULL) {
+        return err_oom(err);
+    }
+    rc = read_file(fingerprint_path(store, STORE_DIR_LOCAL, vmid), FINGERPRINT_MAX, false, &file,
+                   err);
+    if (rc == 0 && file_exists(AT_FDCWD, cluster)) {
+        file.origin = STORE_BOTH;
+    } else if (rc == -ENOENT) {
+        file.origin = STORE_CLUSTER;
+        rc = read_file(STEAL(cluster), FINGERPRINT_MAX, false, &file, err);
+    }
+    if (rc == -ENOENT) {
+        return err_set(err, rc, "VM %u has no fingerprint, neither in %s nor in %s", vmid,
+                       store->dirs[STORE_DIR_LOCAL].path, store->dirs[STORE_DIR_CLUSTER].path);
+    }
+    if (rc == 0) {
+        *ret = file;
+    }
+    return rc;
+}
+
+int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,
+                      struct err *err)
+{
+    const char *dir = store->dirs[STORE_DIR_CLUSTER].alive;
+    struct store_file file = {.origin = STORE_NONE};
+    int rc = read_file(str_printf("%s/%u.conf", dir, vmid), PVECONF_MAX, true, &file, err);
+
+    if (rc == -ENOENT && !file_exists(AT_FDCWD, dir)) {
+        return err_set(err, -ENOTCONN, "%s is not there; is pve-cluster running?", dir);
+    }
+    if (rc == -ENOENT) {
+        return err_set(err, rc, "VM %u has no configuration on this node (%s/%u.conf)", vmid, dir,
+                       vmid);
+    }
+    if (rc == 0) {
+        *ret = file;
+    }
+    return rc;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The hook: a process of a few milliseconds between PVE and a VM's start. Its parts share this one
+ * value. It runs as root, so it trusts nothing it reads; it may stop a start only with 75 or 78 and
+ * only on purpose (law 9): in doubt it says so and exits 0.
+ */
+#ifndef HOOKS_HOOK_H
+#define HOOKS_HOOK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/notes.h"
+#include "core/wire.h"
+
+enum {
+    HOOK_LIMIT_MS = 2000,      /* the longest a start is held up, whatever happens */
+    HOOK_ANSWER_MS = 1900,     /* of it: for the daemon's answer; the rest is for our own check */
+    HOOK_LAST_WORD_MS = 500,   /* post-start, pre-stop, post-stop: the daemon is told, no more */
+    HOOK_PATH_SIZE = 4096,     /* PATH_MAX of Linux */
+    HOOK_OUT_MAX = 4096,       /* PIPE_BUF: one write that is whole and does not block */
+    HOOK_LINE_MAX = 512,       /* a task log shows lines, not pages */
+    HOOK_REPLY_MAX = 64 * 1024 /* of the daemon */
+};
+
+struct hook {
+    const char *root;     /* before every path; "" in real life, else a simulator's directory */
+    uint64_t deadline_ms; /* of everything, by clock_monotonic_ms() */
+    struct wire_hook_call call;
+};
+
+/* root + path; false where it does not fit. */
+bool hook_path(const struct hook *hook, char path[HOOK_PATH_SIZE], const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* context.c: what only a child of the start worker and root can see, into hook->call. */
+void hook_read_context(struct hook *hook);
+
+/* ask.c: the daemon's answer, or a sentence why there is none. -errno. */
+int hook_ask(const struct hook *hook, struct wire_hook_reply *ret_reply, struct err *err);
+
+/* say.c: prints lines into the task log, if stdout takes them in time: each with "pve-hwid: " in
+ * front, ASCII only, long ones cut, at most HOOK_OUT_MAX bytes in one write. */
+void hook_say(const struct hook *hook, const struct notes *lines);
+void hook_sayf(const struct hook *hook, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* fallback.c: pre-start without a daemon. `why` there is none, in a few words. The exit code. */
+int hook_decide_alone(const struct hook *hook, const char *why);
+
+#endif

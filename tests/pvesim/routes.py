@@ -1,0 +1,555 @@
+"""The calls of the API: which there are, who may make them, what they answer.
+
+Each route says where a real node handles it: `daemon=True` in one of the three pvedaemon workers
+(which a PUT that waits for a flock occupies), else in pveproxy itself (08g). `execute` runs in
+either place and knows nothing of HTTP.
+"""
+import functools
+import hashlib
+import re
+
+import config
+import schema
+import start
+import tasks
+import update
+import vmstatus
+from node import PveError, backend, param_error, write_file
+
+VERSION = {"release": "9.2", "repoid": "14a22df35955d97d", "version": "9.2.11"}
+CONFIG_ANY = [f"VM.Config.{n}" for n in
+              "Disk CDROM CPU Memory Network HWType Options Cloudinit".split()]
+TEXT, FLAG, COUNT = schema.text(), schema.boolean, schema.integer(0)
+ROUTES = []
+
+
+class Call:
+    """One request, authenticated: where it goes, who asks, with which parameters."""
+
+    def __init__(self, node, auth, params, uri, background=None):
+        self.node, self.auth, self.params, self.uri = node, auth, params, uri
+        self.background = background        # keeps account of the workers that this process forked
+
+    @property
+    def vmid(self):
+        return int(self.uri["vmid"])
+
+    def flag(self, name, default=False):
+        return str(self.params[name]) in schema.TRUE if name in self.params else default
+
+    def worker(self, kind, work, ident=None):
+        ident = self.uri.get("vmid", "") if ident is None else ident
+        upid, pid = tasks.spawn(self.node, kind, ident, self.auth.name, work)
+        if self.background is not None:
+            self.background.add(pid)
+        return upid
+
+
+def route(method, path, need=None, params=None, daemon=False):
+    """`need`: (path, privilege, ...), any of them; `params`: name -> kind of value."""
+    pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
+
+    def register(handler):
+        ROUTES.append({"method": method, "pattern": pattern, "handler": handler, "need": need,
+                       "params": params or {}, "daemon": daemon})
+        return handler
+    return register
+
+
+def find(method, path):
+    """(route, uri parameters) or 501."""
+    path = path.rstrip("/") or "/"
+    for entry in ROUTES:
+        found = entry["pattern"].fullmatch(path)
+        if found and entry["method"] == method:
+            return entry, found.groupdict()
+    raise PveError(f"Method '{method} {path}' not implemented", 501)
+
+
+def execute(node, method, path, params, auth, background=None):
+    """The `data` of the answer; PveError for everything else."""
+    entry, uri = find(method, path)
+    check_node(node, uri)
+    if entry["need"]:
+        where, *privileges = entry["need"]
+        auth.need_any(where.format(**{**uri, "node": node.name}), *privileges)
+    errors = schema.check_params({k: v for k, v in params.items() if k not in uri}, entry["params"])
+    if "vmid" in uri:
+        if sentence := vmid_problem(uri["vmid"]):
+            errors["vmid"] = sentence
+    if errors:
+        raise PveError("Parameter verification failed.\n", 400, errors)
+    return entry["handler"](Call(node, auth, params, uri, background))
+
+
+def check_node(node, uri):
+    name = uri.get("node")
+    if name not in (None, node.name, "localhost"):
+        raise PveError(f"hostname lookup '{name}' failed - failed to get address info for: {name}: "
+                       "Temporary failure in name resolution\n")
+
+
+def vmid_problem(text):
+    return schema.integer()(text) or schema.PARAMETERS["vmid"](text)
+
+
+# -- the node ------------------------------------------------------------------------------------
+
+def fixed(method, path, data, **more):
+    route(method, path, **more)(lambda call: data)
+
+
+def names(key, text):
+    return [{key: name} for name in text.split()]
+
+
+fixed("GET", "/version", VERSION)
+fixed("GET", "/nodes/{node}/version", VERSION)
+fixed("GET", "/", names("subdir", "version cluster nodes storage access pools"))
+fixed("GET", "/nodes/{node}/capabilities/qemu", names("name", "cpu cpu-flags machines migration"))
+fixed("GET", "/nodes/{node}/qemu/{vmid}", names(
+    "subdir", "config cloudinit pending status unlink vncproxy termproxy migrate resize move rrd "
+    "rrddata monitor agent snapshot spiceproxy sendkey firewall mtunnel remote_migrate"))
+fixed("GET", "/nodes/{node}/qemu/{vmid}/status", names(
+    "subdir", "current start stop reset shutdown suspend reboot"))
+fixed("GET", "/nodes/{node}/qemu/{vmid}/cloudinit", [], need=("/vms/{vmid}", "VM.Audit"))
+fixed("GET", "/nodes/{node}/storage", [])
+
+
+@route("GET", "/nodes")
+def nodes(call):
+    return [{"id": f"node/{call.node.name}", "node": call.node.name, "status": "unknown",
+             "type": "node",
+             "ssl_fingerprint": fingerprint(call.node)}]
+
+
+@functools.lru_cache
+def fingerprint(node):
+    import ssl
+    with open(node.path(f"etc/pve/nodes/{node.name}/pve-ssl.pem"), encoding="ascii") as f:
+        der = ssl.PEM_cert_to_DER_cert(f.read())
+    digest = hashlib.sha256(der).hexdigest().upper()
+    return ":".join(digest[i:i + 2] for i in range(0, len(digest), 2))
+
+
+@route("GET", "/nodes/{node}/status", need=("/nodes/{node}", "Sys.Audit"), daemon=True)
+def node_status(_call):
+    with open("/proc/uptime", encoding="ascii") as f:
+        return {"uptime": int(float(f.read().split()[0])), "pveversion": "pve-manager/9.2.11"}
+
+
+@route("GET", "/nodes/{node}/capabilities/qemu/machines",
+       params={"arch": schema.enum("x86_64", "aarch64")})
+def machines(call):
+    return backend(call.node).machines()
+
+
+@route("GET", "/cluster/nextid")
+def nextid(call):
+    used = set(call.node.vmids())
+    return str(next(i for i in range(100, 1000000) if i not in used))
+
+
+@route("GET", "/cluster/resources", params={"type": schema.enum("vm", "storage", "node", "sdn")})
+def resources(call):
+    kind, node = call.params.get("type"), call.node
+    found = []
+    if kind in (None, "vm"):
+        found += [{"id": f"qemu/{vmid}", "node": node.name, "status": "unknown", "type": "qemu",
+                   "vmid": vmid} for vmid in node.vmids()
+                  if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
+    if kind in (None, "node"):
+        found.append({"id": f"node/{node.name}", "node": node.name, "status": "unknown",
+                      "type": "node"})
+    return found
+
+
+@route("GET", "/access/permissions", params={"path": TEXT, "userid": TEXT})
+def permissions(call):
+    path, acl = call.params.get("path"), call.auth.acl
+    if acl is None:
+        return {path or "/": {"Sys.Audit": 1, "VM.Audit": 1, "VM.PowerMgmt": 1}}
+    if path:
+        return {path: dict.fromkeys(sorted(call.auth.privileges(path)), 1)}
+    return {entry: dict.fromkeys(privileges, 1) for entry, privileges in acl.items()}
+
+
+# -- HA: the resource file only, there is no manager -----------------------------------------------
+
+def ha_read(node):
+    """vmid -> state, and the file's digest."""
+    try:
+        with open(node.path("etc/pve/ha/resources.cfg"), encoding="utf-8") as f:
+            text = f.read()
+    except FileNotFoundError:
+        text = ""
+    found, vmid = {}, None
+    for line in text.splitlines():
+        if m := re.match(r"vm:\s*(\d+)", line):
+            vmid = int(m[1])
+            found[vmid] = "started"
+        elif vmid and (m := re.match(r"\s+state\s+(\S+)", line)):
+            found[vmid] = m[1]
+    return found, hashlib.sha1(text.encode()).hexdigest()
+
+
+def ha_write(node, found):
+    text = "".join(f"vm: {vmid}\n\tstate {state}\n\n" for vmid, state in sorted(found.items()))
+    write_file(node.path("etc/pve/ha/resources.cfg"), text)
+
+
+def ha_entry(node, sid):
+    found, digest = ha_read(node)
+    vmid = int(sid.partition(":")[2]) if re.fullmatch(r"vm:\d+", sid) else None
+    if vmid not in found:
+        raise PveError(f"no such resource '{sid}'\n")
+    return {"sid": sid, "state": found[vmid], "type": "vm", "digest": digest}
+
+
+AUDIT, CONSOLE = ("/", "Sys.Audit"), ("/", "Sys.Console")
+
+
+@route("GET", "/cluster/ha/resources", need=AUDIT)
+def ha_list(call):
+    return [ha_entry(call.node, f"vm:{vmid}") for vmid in sorted(ha_read(call.node)[0])]
+
+
+@route("GET", "/cluster/ha/resources/{sid}", need=AUDIT)
+def ha_get(call):
+    return ha_entry(call.node, call.uri["sid"])
+
+
+@route("POST", "/cluster/ha/resources", need=CONSOLE, params={"sid": TEXT, "state": TEXT},
+       daemon=True)
+def ha_add(call):
+    found = ha_read(call.node)[0]
+    found[int(call.params["sid"].partition(":")[2])] = call.params.get("state", "started")
+    ha_write(call.node, found)
+
+
+@route("DELETE", "/cluster/ha/resources/{sid}", need=CONSOLE, daemon=True)
+def ha_delete(call):
+    ha_entry(call.node, call.uri["sid"])
+    found = ha_read(call.node)[0]
+    del found[int(call.uri["sid"].partition(":")[2])]
+    ha_write(call.node, found)
+
+
+@route("GET", "/cluster/ha/status/current", need=AUDIT)
+def ha_status(call):
+    return [{"id": "quorum", "node": call.node.name, "quorate": 1, "status": "OK",
+             "type": "quorum"},
+            {"armed-state": "standby", "id": "fencing", "node": call.node.name,
+             "status": "standby (CRM watchdog standby)", "type": "fencing"}]
+
+
+@route("GET", "/cluster/ha/groups", need=AUDIT)
+def ha_groups(_call):
+    raise PveError("cannot index groups: ha groups have been migrated to rules\n")
+
+
+@route("GET", "/cluster/status", need=AUDIT)
+def cluster_status(call):
+    return [{"id": f"node/{call.node.name}", "ip": "127.0.0.1", "level": "", "local": 1,
+             "nodeid": 0,
+             "name": call.node.name, "online": 1, "type": "node"}]
+
+
+fixed("GET", "/cluster/config/nodes", [], need=AUDIT)
+
+
+@route("GET", "/cluster/options")
+def cluster_options(call):
+    more = {"description": "", "mac_prefix": "BC:24:11"} if call.auth.may("/", "Sys.Audit") else {}
+    return {"allowed-tags": [], **more}
+
+
+# -- configuration -------------------------------------------------------------------------------
+
+VM_AUDIT = ("/vms/{vmid}", "VM.Audit")
+
+
+@route("GET", "/nodes/{node}/qemu/{vmid}/config", need=VM_AUDIT,
+       params={"current": FLAG, "snapshot": TEXT})
+def get_config(call):
+    conf = config.load(call.node, call.vmid)
+    name = call.params.get("snapshot")
+    if name:
+        if name not in conf.snapshots:
+            raise PveError(f"snapshot '{name}' does not exist\n")
+        return {**conf.snapshots[name], "digest": conf.digest}
+    values = dict(conf.main) if call.flag("current") else conf.effective()
+    return {**values, "digest": conf.digest}
+
+
+@route("GET", "/nodes/{node}/qemu/{vmid}/pending", need=VM_AUDIT)
+def get_pending(call):
+    conf = config.load(call.node, call.vmid)
+    found = []
+    for key in list(conf.main) + [k for k in conf.pending if k not in conf.main]:
+        item = {"key": key}
+        if key in conf.main:
+            item["value"] = conf.main[key]
+        if key in conf.pending:
+            item["pending"] = conf.pending[key]
+        if key in conf.pending_delete:
+            item["delete"] = 2 if conf.pending_delete[key] else 1
+        found.append(item)
+    return found + [{"key": "digest", "value": conf.digest}]
+
+
+def option_names(_value):
+    return None     # checked by update.prepare, which knows what they shall be used for
+
+
+option_names.takes_list = True
+CHANGE = {**{n: k for n, k in schema.OPTIONS.items() if schema.is_option(n)},
+          "digest": schema.text(40), "delete": option_names, "revert": option_names, "force": FLAG,
+          "skiplock": FLAG, "background_delay": COUNT, "import-working-storage": TEXT}
+CHANGE_NEED = ("/vms/{vmid}", *CONFIG_ANY)
+
+
+def lists_to_text(params):
+    return {k: ",".join(v) if k in ("delete", "revert") and isinstance(v, list) else v
+            for k, v in params.items()}
+
+
+@route("PUT", "/nodes/{node}/qemu/{vmid}/config", need=CHANGE_NEED, params=CHANGE, daemon=True)
+def put_config(call):
+    update.execute(update.prepare(call.node, call.vmid, lists_to_text(call.params), call.auth))
+
+
+@route("POST", "/nodes/{node}/qemu/{vmid}/config", need=CHANGE_NEED, params=CHANGE, daemon=True)
+def post_config(call):
+    change = update.prepare(call.node, call.vmid, lists_to_text(call.params), call.auth)
+    return call.worker("qmconfig", lambda log: update.execute(change, log, log))
+
+
+@route("GET", "/nodes/{node}/qemu/{vmid}/snapshot", need=VM_AUDIT, daemon=True)
+def snapshots(call):
+    conf = config.load(call.node, call.vmid)
+    found = []
+    for name, section in conf.snapshots.items():
+        item = {"name": name, "description": section.get("description", ""),
+                "vmstate": int("vmstate" in section)}
+        item.update({k: section[k] for k in ("snaptime", "parent") if k in section})
+        found.append(item)
+    current = {"name": "current", "description": "You are here!", "digest": conf.digest,
+               "running": int(bool(backend(call.node).pid(call.node, call.vmid)))}
+    if "parent" in conf.main:
+        current["parent"] = conf.main["parent"]
+    return found + [current]
+
+
+@route("GET", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config", need=VM_AUDIT, daemon=True)
+def snapshot_config(call):
+    conf = config.load(call.node, call.vmid)
+    if call.uri["snapname"] not in conf.snapshots:
+        raise PveError(f"snapshot '{call.uri['snapname']}' does not exist\n")
+    return conf.snapshots[call.uri["snapname"]]
+
+
+@route("GET", "/nodes/{node}/qemu/{vmid}/feature", need=VM_AUDIT, daemon=True,
+       params={"feature": schema.enum("snapshot", "clone", "copy"), "snapname": TEXT})
+def feature(call):
+    return {"hasFeature": 1, "nodes": [call.node.name]}
+
+
+# -- tasks ---------------------------------------------------------------------------------------
+
+def task_allowed(call, info):
+    own = info["user"] + ("!" + info["tokenid"] if "tokenid" in info else "")
+    if own != call.auth.name:
+        call.auth.need(f"/nodes/{call.node.name}", "Sys.Audit")
+
+
+@route("GET", "/nodes/{node}/tasks/{upid}/status", daemon=True)
+def task_status(call):
+    info = tasks.status(call.node, call.uri["upid"])
+    task_allowed(call, info)
+    return info
+
+
+@route("GET", "/nodes/{node}/tasks/{upid}/log", params={"start": COUNT, "limit": COUNT},
+       daemon=True)
+def task_log(call):
+    task_allowed(call, tasks.parse(call.uri["upid"]))
+    lines, total = tasks.log_lines(call.node, call.uri["upid"], int(call.params.get("start", 0)),
+                                   int(call.params.get("limit", 50)))
+    return Total(lines, total)
+
+
+class Total(list):
+    """A list whose answer carries `total` beside `data`."""
+
+    def __init__(self, items, total):
+        super().__init__(items)
+        self.total = total
+
+
+@route("GET", "/nodes/{node}/tasks", daemon=True, params={
+    "vmid": COUNT, "limit": COUNT, "start": COUNT, "errors": FLAG, "since": COUNT, "until": COUNT,
+    "typefilter": TEXT, "userfilter": TEXT, "statusfilter": TEXT,
+    "source": schema.enum("archive", "active", "all")})
+def task_list(call):
+    source = call.params.get("source", "archive")
+    audit = call.auth.may(f"/nodes/{call.node.name}", "Sys.Audit")
+
+    def want(info):
+        active = info["status"] == "RUNNING"
+        return ((audit or info["user"] == call.auth.name.split("!")[0])
+                and (source == "all" or active == (source == "active"))
+                and (not call.flag("errors") or info["status"] != "OK" and not active)
+                and call.params.get("vmid", info["id"]) == info["id"]
+                and call.params.get("typefilter", info["type"]) == info["type"]
+                and call.params.get("userfilter", "") in info["user"]
+                and info["starttime"] >= int(call.params.get("since", 0)))
+    found = tasks.listing(call.node, want)
+    first = int(call.params.get("start", 0))
+    return Total(found[first:first + int(call.params.get("limit", 50))], len(found))
+
+
+# -- power ---------------------------------------------------------------------------------------
+
+POWER = ("/vms/{vmid}", "VM.PowerMgmt")
+START_PARAMS = {"skiplock": FLAG, "stateuri": TEXT, "migratedfrom": TEXT, "migration_type": TEXT,
+                "machine": TEXT, "force-cpu": TEXT, "targetstorage": TEXT, "timeout": COUNT,
+                "migration_network": TEXT, "nets-host-mtu": TEXT, "with-conntrack-state": FLAG}
+STOP_PARAMS = {"skiplock": FLAG, "timeout": COUNT, "forceStop": FLAG, "keepActive": FLAG,
+               "overrule-shutdown": FLAG, "migratedfrom": TEXT}
+ROOT_PARAMS = ("skiplock", "stateuri", "migratedfrom", "migration_type", "targetstorage",
+               "keepActive")
+
+
+def power(action, kind, work, params, ha=None):
+    """status/ACTION: a task of its own kind; for a HA-managed VM only a request to HA."""
+    @route("POST", "/nodes/{node}/qemu/{vmid}/status/" + action, need=POWER, params=params,
+           daemon=True)
+    def handler(call):
+        for name in ROOT_PARAMS:
+            if name in call.params and not call.auth.is_root:
+                raise param_error(**{name: "Only root may use this option."})
+        found = ha_read(call.node)[0]
+        if ha and call.vmid in found:
+            return call.worker("ha" + action, lambda log: ha_request(call, action, ha, found, log))
+        return work(call, kind)
+    return handler
+
+
+def ha_request(call, action, state, found, log):
+    log(f"Requesting HA {action} for VM {call.vmid}")
+    ha_write(call.node, {**found, call.vmid: state})
+
+
+def timeout_of(call):
+    return int(call.params["timeout"]) if "timeout" in call.params else None
+
+
+def simple(work):
+    """A task that runs work(node, vmid, log, caller)."""
+    def make(call, kind):
+        return call.worker(kind, lambda log: work(call.node, call.vmid, log, start.Caller()))
+    return make
+
+
+def do_shutdown(call, kind):
+    return call.worker(kind, lambda log: start.shutdown(
+        call.node, call.vmid, log, start.Caller(), timeout_of(call), call.flag("forceStop")))
+
+
+def do_reboot(call, kind):
+    return call.worker(kind, lambda log: start.reboot(
+        call.node, call.vmid, log, start.Caller(), timeout_of(call)))
+
+
+def do_suspend(call, kind):
+    if call.flag("todisk"):
+        return simple(start.suspend)(call, "qmsuspend")
+    return simple(start.pause)(call, kind)
+
+
+power("start", "qmstart", simple(start.start), START_PARAMS, ha="started")
+power("stop", "qmstop", simple(start.stop), STOP_PARAMS, ha="stopped")
+power("shutdown", "qmshutdown", do_shutdown, STOP_PARAMS, ha="stopped")
+power("reboot", "qmreboot", do_reboot, {"timeout": COUNT})
+power("reset", "qmreset", simple(start.reset), {"skiplock": FLAG})
+power("suspend", "qmpause", do_suspend, {"skiplock": FLAG, "todisk": FLAG, "statestorage": TEXT})
+power("resume", "qmresume", simple(start.resume), {"skiplock": FLAG, "nocheck": FLAG})
+
+
+@route("POST", "/nodes/{node}/qemu/{vmid}/snapshot", need=("/vms/{vmid}", "VM.Snapshot"),
+       daemon=True,
+       params={"snapname": TEXT, "vmstate": FLAG, "description": TEXT})
+def make_snapshot(call):
+    return call.worker("qmsnapshot", lambda log: start.snapshot(
+        call.node, call.vmid, call.params["snapname"], call.flag("vmstate"), log))
+
+
+@route("POST", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback", daemon=True,
+       need=("/vms/{vmid}", "VM.Snapshot", "VM.Snapshot.Rollback"), params={"start": FLAG})
+def do_rollback(call):
+    return call.worker("qmrollback", lambda log: rollback_task(
+        call.node, call.vmid, call.uri["snapname"], call.flag("start"), log, start.Caller(),
+        call.auth.name))
+
+
+def rollback_task(node, vmid, name, then_start, log, caller, user):
+    """A start after a rollback without RAM is a task of its own, below this one."""
+    if start.rollback(node, vmid, name, log, caller) or not then_start:
+        return
+    upid, pid = tasks.spawn(node, "qmstart", vmid, user,
+                            lambda inner: start.start(node, vmid, inner, caller), cli=caller.cli)
+    tasks.wait(pid)
+    status = tasks.exit_status(node, upid)
+    if status != "OK":
+        raise PveError(status + "\n")
+
+
+@route("POST", "/nodes/{node}/vzdump", daemon=True, params={
+    "vmid": TEXT, "mode": schema.enum("snapshot", "suspend", "stop"), "storage": TEXT,
+    "compress": TEXT, "remove": FLAG, "stopwait": COUNT})
+def vzdump(call):
+    vmid = int(call.params["vmid"])
+    call.auth.need(f"/vms/{vmid}", "VM.Backup")
+    return call.worker("vzdump", lambda log: start.backup(
+        call.node, vmid, call.params.get("mode", "snapshot"), log, start.Caller()), ident=vmid)
+
+
+@route("POST", "/nodes/{node}/startall", daemon=True, params={"vms": TEXT, "force": FLAG})
+def startall(call):
+    return call.worker("startall", lambda log: each_vm(
+        call, log, "qmstart", "Starting VM {vmid}", lambda vmid, inner: start.start(
+            call.node, vmid, inner, start.Caller())), ident="")
+
+
+@route("POST", "/nodes/{node}/stopall", daemon=True,
+       params={"vms": TEXT, "timeout": COUNT, "force-stop": FLAG})
+def stopall(call):
+    timeout = int(call.params.get("timeout", 180))
+    return call.worker("stopall", lambda log: each_vm(
+        call, log, "qmshutdown", f"Stopping VM {{vmid}} (timeout = {timeout} seconds)",
+        lambda vmid, inner: start.shutdown(call.node, vmid, inner, start.Caller(), timeout,
+                                           call.flag("force-stop", True))), ident="")
+
+
+def each_vm(call, log, kind, sentence, work):
+    wanted = update.split_list(call.params.get("vms")) or call.node.vmids()
+    for vmid in (int(v) for v in wanted):
+        log(sentence.format(vmid=vmid))
+        _, pid = tasks.spawn(call.node, kind, vmid, call.auth.name, functools.partial(work, vmid))
+        tasks.wait(pid)
+
+
+# -- status --------------------------------------------------------------------------------------
+
+@route("GET", "/nodes/{node}/qemu", params={"full": FLAG}, daemon=True)
+def vm_list(call):
+    return [vmstatus.summary(call.node, vmid, call.flag("full")) for vmid in call.node.vmids()
+            if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
+
+
+@route("GET", "/nodes/{node}/qemu/{vmid}/status/current", need=VM_AUDIT, daemon=True)
+def status_current(call):
+    managed = call.vmid in ha_read(call.node)[0]
+    ha = {"managed": 1, "state": None} if managed else {"managed": 0}
+    return {**vmstatus.summary(call.node, call.vmid, True), "ha": ha}
