@@ -270,7 +270,9 @@ char *drive_format(const struct drive *drive)
     if (options == NULL) {
         return NULL;
     }
-    return str_printf("%s%s%s", drive->volume, *options == '\0' ? "" : ",", options);
+    /* A path with '=' in it would read as an option. */
+    return str_printf("%s%s%s%s", strchr(drive->volume, '=') == NULL ? "" : "file=", drive->volume,
+                      *options == '\0' ? "" : ",", options);
 }
 
 bool drive_is_disk(const struct drive *drive)

@@ -39,6 +39,7 @@ static const struct {
     {"virtio15", "file=" VOLUME ",ro=1,iothread=1", true},
     {"sata5", "volume=" VOLUME, true},
     {"ide2", "none,media=cdrom", true},
+    {"scsi0", "size=1G,file=/dev/disk/by-id/a=b", true},
     {"scsi0", VOLUME ",file=" VOLUME, false},
     {"scsi0", "size=1G", false},
     {"scsi0", VOLUME ",serial=a b", false},
