@@ -196,6 +196,9 @@ static int set_item(struct drive *drive, const struct prop *prop, struct err *er
             return err_set(err, -EINVAL, "the volume is there twice (%s, %s)", drive->volume,
                            prop->value);
         }
+        if (prop->value[strspn(prop->value, " ")] == '\0') {
+            return err_set(err, -EINVAL, "the volume is blank");
+        }
         drive->volume = str_dup(prop->value);
         return drive->volume == NULL ? err_oom(err) : 0;
     }

@@ -42,6 +42,7 @@ static const struct {
     {"scsi0", "size=1G,file=/dev/disk/by-id/a=b", true},
     {"scsi0", VOLUME ",file=" VOLUME, false},
     {"scsi0", "size=1G", false},
+    {"scsi0", "volume= ,size=1G", false},
     {"scsi0", VOLUME ",serial=a b", false},
     {"scsi0", VOLUME ",vendor=123456789", false},
     {"scsi0", VOLUME ",wwn=0x5000c290123456789", false},
