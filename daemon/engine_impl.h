@@ -76,6 +76,7 @@ struct vm {
     struct hook_wait *hook;       /* a pre-start waits for its answer */
     struct engine_watch *watches;
 
+    bool look_again; /* somebody asked for a look while something was going on */
     sd_event_source *retry;
     unsigned retry_s;
     unsigned busy; /* on the stack so often: not to be freed */

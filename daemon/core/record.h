@@ -9,7 +9,8 @@
  *   begin       changes and the API calls that make them, before the first of them
  *   step        one API call was carried out, or was not
  *   stuck       a pending deletion cannot be taken back: the worst state there is
- *   end         of the change set: outcome, and the key of what the VM looks like now
+ *   end         of the change set: outcome, and the key of what the VM looks like now; alone where
+ *               nothing could be begun, with the reason
  *   start       we are about to ask PVE to start the VM
  *   started     it did; or `dropped`: no start is owed any more, and why
  *   in-sync     an ordinary start went through with nothing to change
