@@ -10,6 +10,7 @@
  *   wait worker -> status -> digest -> read -> probe* -> begin
  *        -> { gate -> digest -> read -> step -> record }*  -> verify -> end
  *   any error in a step -> look -> revert -> look -> set back -> look -> stuck (for ever)
+ *   a disk that a start detached meanwhile -> set back, as above
  *   a start is owed -> status -> record -> start -> watch -> record
  */
 #ifndef CORE_RECONCILE_H
