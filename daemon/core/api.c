@@ -63,15 +63,6 @@ void api_reply_fini(struct api_reply *reply)
     *reply = (struct api_reply){0};
 }
 
-static bool is_utf8(const char *text)
-{
-    json_t *json = json_string(text);
-    bool valid = json != NULL;
-
-    json_decref(json);
-    return valid;
-}
-
 /* One line: runs of blanks and control characters become one blank, none at either end. */
 static void add_line(struct buf *out, const char *text, size_t len)
 {
@@ -144,7 +135,7 @@ static char *message_of(int status, json_t *root, const char *reason, const char
         buf_addf(&out, "HTTP status %d without a word", status);
     }
     text = buf_steal(&out);
-    if (text != NULL && !is_utf8(text)) {
+    if (text != NULL && !str_is_utf8(text)) {
         for (char *c = text; *c != '\0'; c++) {
             *c = ascii_is_print(*c) ? *c : '?';
         }

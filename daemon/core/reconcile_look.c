@@ -239,6 +239,7 @@ static int on_planned(struct reconcile *r, struct reconcile_action *out)
     const struct pveconf_key *dropped = line_pve_drops(r);
     const struct assessment *a = r->assessment;
     uint32_t vmid = r->params.vm.vmid;
+    const char *unfit;
 
     if (a->plan->refusals.n > 0 && pveconf_get(a->conf, "lock") != NULL) {
         return reconcile_wait_for_unlock(r, a->plan->refusals.items[0], out);
@@ -265,6 +266,14 @@ static int on_planned(struct reconcile *r, struct reconcile_action *out)
                                   r->n_fixed > 0 ? "VM %u: %s"
                                                  : "VM %u is as its fingerprint says%s",
                                   vmid, r->n_fixed > 0 ? r->fixed[0].why : "");
+    }
+    unfit = record_steps_unfit(a->plan);
+    if (unfit != NULL) {
+        return reconcile_conclude(
+            r, RECONCILE_REFUSED, out,
+            "the value of %s is not UTF-8, so that it could not be undone: set "
+            "it anew with 'qm set %u --%s ...'",
+            unfit, vmid, unfit);
     }
     return reconcile_go_to(r, STATE_PROBE, out);
 }

@@ -61,10 +61,10 @@ struct fake_pve {
     const char *edited_fingerprint;         /* for FAULT_FP_EDITED; borrowed */
     const char *volume;                     /* that faults take away; borrowed */
     int64_t away_until_ms, storage_until_ms, locked_until_ms;
-    bool blinks, stale;
-    unsigned flock_calls; /* the flock is held for so many changing calls */
-    int64_t now_ms;       /* the driver's clock; calls take their time on it */
-    uint64_t dice;        /* order in which PVE walks the options of a call */
+    bool blinks, stale, always_stale; /* no digest fits (the next call with one; all) */
+    unsigned flock_calls;             /* the flock is held for so many changing calls */
+    int64_t now_ms;                   /* the driver's clock; calls take their time on it */
+    uint64_t dice;                    /* order in which PVE walks the options of a call */
 
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;

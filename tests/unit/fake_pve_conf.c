@@ -355,7 +355,7 @@ static char *check(struct fake_pve *pve, const struct put *put)
 
     free(digest);
     if (put->digest != NULL) {
-        pve->stale = false;
+        pve->stale = pve->always_stale;
     }
     if (stale) {
         return str_dup("checksum mismatch (file change by other user?)");
