@@ -3,7 +3,8 @@
  * Bytes choose a VM, what happens at which request, and when the daemon dies: what must hold then
  * is in tests/unit/driver.c and fake_pve_conf.c. See also test_reconcile_crash.c.
  */
-/* FUZZ-SOURCES: tests/unit/driver.c tests/unit/fake_pve.c tests/unit/fake_pve_conf.c */
+/* FUZZ-SOURCES: tests/unit/driver.c tests/unit/driver_check.c tests/unit/driver_hook.c */
+/* FUZZ-SOURCES: tests/unit/fake_pve.c tests/unit/fake_pve_conf.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
