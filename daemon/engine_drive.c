@@ -236,9 +236,9 @@ static int add_timer(struct vm *vm, int64_t ms, sd_event_time_handler_t handler)
 static int send_delayed(sd_event_source *source, uint64_t usec, void *userdata);
 
 /* A call that changes the VM would wait for PVE's lock inside pvedaemon, and, worse, be carried out
- * on a VM that was started meanwhile. So it is sent only while nobody holds that lock; and not at all
- * where somebody did: what was looked at before is old then. The answer is the one PVE would have
- * given, after which every state looks at the VM again. */
+ * on a VM that was started meanwhile. So it is sent only while nobody holds that lock; and not at
+ * all where somebody did: what was looked at before is old then. The answer is the one PVE would
+ * have given, after which every state looks at the VM again. */
 static int send_when_free(struct vm *vm)
 {
     struct api_reply reply = {.result = API_REFUSED, .status = 500};

@@ -88,8 +88,9 @@ static void say_why_not(struct engine *engine, uint32_t vmid, const struct asses
 static bool note_news(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     const struct vm_summary *summary = engine_summary(engine, vmid);
-    CLEANUP_FREE char *detail = summary == NULL || summary->detail == NULL ? NULL
-                                                                           : str_dup(summary->detail);
+    CLEANUP_FREE char *detail = summary == NULL || summary->detail == NULL
+                                    ? NULL
+                                    : str_dup(summary->detail);
     uint8_t state = summary == NULL ? VM_UNKNOWN : summary->state;
 
     engine_note_assessment(engine, vmid, a);

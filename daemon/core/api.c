@@ -96,8 +96,10 @@ static void add_errors(struct buf *out, json_t *errors)
         if (!json_is_string(value) || out->len > MESSAGE_MAX) {
             continue;
         }
+        add_line(&line, key, strlen(key));
+        buf_adds(&line, ": ");
         add_line(&line, json_string_value(value), json_string_length(value));
-        buf_addf(out, "%s%s: %s", before, key, line.data == NULL ? "" : line.data);
+        buf_addf(out, "%s%s", before, line.data == NULL ? "" : line.data);
         out->error = line.error != 0 ? line.error : out->error;
         before = "; ";
     }

@@ -128,6 +128,7 @@ void reconcile_free(struct reconcile *r)
     plan_free(r->plan);
     free(r->text);
     free(r->digest);
+    json_decref(r->seen_by_pve);
     free(r->revert_keys);
     free(r->revert_slot);
     free(r->revert_value);

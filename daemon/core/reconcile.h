@@ -10,6 +10,7 @@
  *   wait worker -> status -> digest -> read -> probe* -> begin
  *        -> { gate -> digest -> read -> step -> record }*  -> verify -> end
  *   any error in a step -> look -> revert -> look -> set back -> look -> stuck (for ever)
+ *   a disk that a start detached meanwhile -> set back, as above
  *   a start is owed -> status -> record -> start -> watch -> record
  */
 #ifndef CORE_RECONCILE_H
@@ -104,6 +105,7 @@ enum reconcile_tell {
     RECONCILE_TELL_STUCK,
     RECONCILE_TELL_START,
     RECONCILE_TELL_STARTED,
+    RECONCILE_TELL_DOWN, /* a VM whose start we stopped does not run */
 };
 
 struct reconcile_told {

@@ -65,8 +65,9 @@ struct reconcile {
     bool disk_lost; /* somebody carried out a deletion that was pending of ours */
     bool runs;      /* as the look at the leftovers saw it */
     bool verified_twice;
-    bool blind;   /* it was told that nobody answers */
-    char *digest; /* PVE's, of the configuration the plan was made from */
+    bool blind;          /* it was told that nobody answers */
+    char *digest;        /* PVE's, of the configuration the plan was made from */
+    json_t *seen_by_pve; /* what PVE reads out of that configuration */
     struct assessment *assessment;
     struct plan *plan; /* the last plan with changes, for those who ask later */
     struct assess_fixed fixed[RECONCILE_FIXED_MAX];

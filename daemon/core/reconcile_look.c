@@ -185,6 +185,8 @@ int reconcile_enter_digest(struct reconcile *r, struct reconcile_action *out)
 
 static int take_digest(struct reconcile *r, const struct api_reply *reply)
 {
+    json_decref(r->seen_by_pve);
+    r->seen_by_pve = json_incref(reply->data);
     return str_replace(&r->digest, json_string_value(json_object_get(reply->data, "digest")));
 }
 
@@ -215,8 +217,26 @@ int reconcile_enter_read(struct reconcile *r, struct reconcile_action *out)
     return 0;
 }
 
+/* A line of the file that PVE does not read, for its key or its value, is gone with the next change
+ * by the API (recording 12b). NULL: all are read. `parent` is read, but not shown. */
+static const struct pveconf_key *line_pve_drops(const struct reconcile *r)
+{
+    const struct pveconf *conf = r->assessment->conf;
+
+    for (size_t i = 0; i < conf->sections[0].n; i++) {
+        const struct pveconf_key *key = &conf->sections[0].keys[i];
+
+        if (!str_equal(key->key, "parent") && pveconf_get_pending(conf, key->key) != NULL &&
+            json_object_get(r->seen_by_pve, key->key) == NULL) {
+            return key;
+        }
+    }
+    return NULL;
+}
+
 static int on_planned(struct reconcile *r, struct reconcile_action *out)
 {
+    const struct pveconf_key *dropped = line_pve_drops(r);
     const struct assessment *a = r->assessment;
     uint32_t vmid = r->params.vm.vmid;
     const char *unfit;
@@ -233,6 +253,13 @@ static int on_planned(struct reconcile *r, struct reconcile_action *out)
             "VM %u has the deletion of a disk pending, which any change would "
             "carry out: look at 'qm pending %u' and take it back or apply it",
             vmid, vmid);
+    }
+    if (dropped != NULL && !plan_is_empty(a->plan)) {
+        return reconcile_conclude(
+            r, RECONCILE_REFUSED, out,
+            "PVE does not read line %u of the configuration of VM %u ('%s'), and "
+            "any change would delete that line: correct or remove it",
+            dropped->line, vmid, dropped->key);
     }
     if (plan_is_empty(a->plan)) {
         return reconcile_conclude(r, r->n_fixed > 0 ? RECONCILE_PARTIAL : RECONCILE_IN_SYNC, out,

@@ -13,7 +13,7 @@
  * and the next look tries again. */
 int reconcile_start_later(struct reconcile *r, const char *why, struct reconcile_action *out)
 {
-    if (reconcile_tell(r, RECONCILE_TELL_FAILED,
+    if (reconcile_tell(r, RECONCILE_TELL_DOWN,
                        "VM %u is DOWN: pve-hwid stopped its start and cannot start it again now: "
                        "%s. It tries again; you may start it with: qm start %u",
                        r->params.vm.vmid, why, r->params.vm.vmid) < 0) {
@@ -127,7 +127,7 @@ static int on_start_failed(struct reconcile *r, const char *exit, struct reconci
                    ? reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out)
                    : reconcile_start_later(r, exit, out);
     }
-    if (reconcile_tell(r, RECONCILE_TELL_FAILED,
+    if (reconcile_tell(r, RECONCILE_TELL_DOWN,
                        "VM %u is DOWN: the start after the rewrite failed: %s. What was changed is "
                        "in: pve-hwid log %u",
                        r->params.vm.vmid, exit, r->params.vm.vmid) < 0) {

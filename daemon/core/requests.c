@@ -46,9 +46,8 @@ struct api_request *requests_pending(struct requests_vm vm)
     return request_for(vm, API_GET, "pending");
 }
 
-struct api_request *requests_permissions(struct requests_vm vm)
+static struct api_request *permissions_on(const char *path)
 {
-    CLEANUP_FREE char *path = str_printf("/vms/%u", vm.vmid);
     CLEANUP(api_request_freep) struct api_request *request = NULL;
 
     request = path == NULL ? NULL : api_request_new(API_GET, "/access/permissions");
@@ -56,6 +55,20 @@ struct api_request *requests_permissions(struct requests_vm vm)
         return NULL;
     }
     return STEAL(request);
+}
+
+struct api_request *requests_permissions(struct requests_vm vm)
+{
+    CLEANUP_FREE char *path = str_printf("/vms/%u", vm.vmid);
+
+    return permissions_on(path);
+}
+
+struct api_request *requests_bridge_permissions(const char *bridge)
+{
+    CLEANUP_FREE char *path = str_printf("/sdn/zones/localnetwork/%s", bridge);
+
+    return permissions_on(path);
 }
 
 struct api_request *requests_machines(const char *node)

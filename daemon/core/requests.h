@@ -21,6 +21,8 @@ struct api_request *requests_status(struct requests_vm vm);      /* GET status/c
 struct api_request *requests_config(struct requests_vm vm);      /* GET config, for its digest */
 struct api_request *requests_pending(struct requests_vm vm);     /* GET pending */
 struct api_request *requests_permissions(struct requests_vm vm); /* GET /access/permissions */
+/* ... on the zone path of a bridge: SDN.Use is asked for when a network card is changed. */
+struct api_request *requests_bridge_permissions(const char *bridge);
 struct api_request *requests_machines(const char *node);
 struct api_request *requests_task(struct requests_vm vm, const char *upid);
 struct api_request *requests_start(struct requests_vm vm); /* POST status/start */

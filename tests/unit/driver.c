@@ -243,7 +243,8 @@ static void drain_told(struct driver *d)
     while (reconcile_next_told(d->r, &told)) {
         driver_say(d, "told", told.text);
         d->told[told.kind]++;
-        if (told.kind == RECONCILE_TELL_FAILED || told.kind == RECONCILE_TELL_STUCK) {
+        if (told.kind == RECONCILE_TELL_FAILED || told.kind == RECONCILE_TELL_STUCK ||
+            told.kind == RECONCILE_TELL_DOWN) {
             free(d->last_failed);
             d->last_failed = str_dup(told.text);
         }

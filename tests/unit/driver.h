@@ -12,7 +12,7 @@
 #include "core/reconcile.h"
 #include "fake_pve.h"
 
-enum { DRIVER_CRASHES_MAX = 4, DRIVER_TOLD_KINDS = RECONCILE_TELL_STARTED + 1 };
+enum { DRIVER_CRASHES_MAX = 4, DRIVER_TOLD_KINDS = RECONCILE_TELL_DOWN + 1 };
 
 /* The daemon dies at its n-th action, counted over all its lives, from 1. */
 struct driver_crash {

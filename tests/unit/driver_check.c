@@ -68,7 +68,7 @@ static void check_debt(struct driver *d)
         d->on_error == FINGERPRINT_ERROR_REFUSE || (d->unwritten_hold && d->lives > 0)) {
         return;
     }
-    if (d->told[RECONCILE_TELL_FAILED] == 0) {
+    if (d->told[RECONCILE_TELL_FAILED] + d->told[RECONCILE_TELL_DOWN] == 0) {
         fake_pve_problem(&d->pve, "a held start was never made, and nobody was told");
     }
     if (d->pve.task_exit == NULL || !str_starts(d->pve.task_exit, "volume of")) {
