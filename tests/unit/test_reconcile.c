@@ -370,6 +370,23 @@ static void a_crash_probes_again_before_it_goes_on(void **state)
     tear_down(&d, TWO_DISKS);
 }
 
+static void half_a_move_is_taken_back_from_a_running_vm_too(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d, TWO_DISKS);
+    fault(&d, 9, FAULT_STARTED_RAW); /* between our look and our call */
+    fault(&d, 10, FAULT_VOLUME_BLINKS);
+    d.crashes[0] = (struct driver_crash){16, true};
+    d.n_crashes = 1;
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_int_equal(d.lives, 1);
+    assert_int_equal(d.outcome, RECONCILE_RUNNING);
+    assert_non_null(strstr(d.requests, "revert"));
+    tear_down(&d, TWO_DISKS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_pending_deletion_of_somebody_else_is_not_carried_out),
         cmocka_unit_test(a_journal_that_cannot_be_written_changes_nothing),
         cmocka_unit_test(a_crash_probes_again_before_it_goes_on),
+        cmocka_unit_test(half_a_move_is_taken_back_from_a_running_vm_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
