@@ -20,7 +20,7 @@
 #include "driver.h"
 #include "scenarios.h"
 
-enum { RUNS = 12000 };
+enum { RUNS = 8000 };
 
 /* One case: everything that decides a run. */
 struct experiment {
