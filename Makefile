@@ -92,7 +92,10 @@ $(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC))
 	    $(UUID) $(CURL) $(SYSTEMD)
 $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(JANSSON) $(UUID)
+# A target may need more than the library: its line FUZZ-SOURCES names it.
+fuzz_more = $(shell sed -n 's|^/\* FUZZ-SOURCES: \(.*\) \*/$$|\1|p' tests/fuzz/fuzz_$(1).c)
+$(BUILD)/tests/replay_fuzz_reconcile: $(call objs,$(call fuzz_more,reconcile))
 $(BUILD)/tests/bench_%: $(BUILD)/obj/tests/bench/bench_%.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
