@@ -16,15 +16,15 @@
 
 enum { NOTES_MAX = 100, SHOWN_MAX = 64 }; /* a hostile file could have a note per line */
 
-void builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes)
+int builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes)
 {
     *b = (struct builder){.fp = fingerprint_new(), .notes = notes};
     if (b->fp == NULL) {
-        b->error = -ENOMEM;
-        return;
+        return -ENOMEM;
     }
     builder_set(b, &b->fp->source.kind, kind);
     builder_set(b, &b->fp->source.captured, captured);
+    return b->error;
 }
 
 void builder_fini(struct builder *b)

@@ -23,8 +23,8 @@ struct builder {
     size_t nics_cap, disks_cap, cdroms_cap;
 };
 
-/* `captured` (ISO 8601) may be NULL. A failure is told by builder_finish(). */
-void builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes);
+/* `captured` (ISO 8601) may be NULL. -ENOMEM: there is no fingerprint to fill. */
+int builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes);
 void builder_fini(struct builder *b);
 
 /* Tells the administrator; control characters of foreign text become '?'. */
