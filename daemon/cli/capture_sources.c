@@ -5,8 +5,10 @@
 
 #include "base/str.h"
 #include "cli/capture.h"
+#include "cli/capture_ova.h"
 #include "cli/nearest.h"
 #include "core/ovf.h"
+#include "core/tar.h"
 #include "core/vmx.h"
 
 /* The pure parsers of core that make one fingerprint of one text. */
@@ -91,8 +93,37 @@ static int capture_ovf(struct input *input, const struct capture_options *option
     return rc < 0 ? rc : capture_ovf_text(input_name(input->path), &text, options, set, err);
 }
 
+static bool is_gzip(const char *head, size_t len)
+{
+    return len > 2 && memcmp(head, "\x1f\x8b", 2) == 0;
+}
+
+static bool is_ova(const char *head, size_t len)
+{
+    return tar_recognises(head, len) || is_gzip(head, len);
+}
+
+static int capture_ova(struct input *input, const struct capture_options *options,
+                       struct capture_set *set, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(OVF_MAX);
+    const char *name = input_name(input->path);
+    int rc;
+
+    if (is_gzip(input->ahead.len > 0 ? input->ahead.data : "", input->ahead.len)) {
+        return err_set(err, -EINVAL,
+                       "%s is compressed; unpack it on the way: zcat %s | pve-hwid "
+                       "capture -",
+                       name, name);
+    }
+    rc = ova_find_descriptor(input, &text, err);
+    return rc < 0 ? err_prefix(err, rc, "%s", name)
+                  : capture_ovf_text(name, &text, options, set, err);
+}
+
 /* The first that recognises a file takes it: what says little about itself comes last. */
 static const struct capture_source sources[] = {
+    {"ova", "an OVA archive", is_ova, capture_ova},
     {"ovf", "an OVF descriptor", is_xml, capture_ovf},
     {"vmx", "a .vmx file of VMware", is_anything, capture_vmx},
 };
