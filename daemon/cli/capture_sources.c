@@ -6,7 +6,9 @@
 #include "base/str.h"
 #include "cli/capture.h"
 #include "cli/capture_ova.h"
+#include "cli/capture_vmdk.h"
 #include "cli/nearest.h"
+#include "core/dmidecode.h"
 #include "core/ovf.h"
 #include "core/tar.h"
 #include "core/vmx.h"
@@ -43,7 +45,26 @@ static bool is_anything(const char *head, size_t len)
 static int capture_vmx(struct input *input, const struct capture_options *options,
                        struct capture_set *set, struct err *err)
 {
-    return capture_text(input, options, VMX_MAX, vmx_capture, set, err);
+    CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
+    CLEANUP(notes_fini) struct notes notes = {0};
+    CLEANUP(vmx_disk_files_fini) struct vmx_disk_files files = {0};
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(VMX_MAX);
+    int rc = input_rest(input, &text, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (input->own) {
+        if (vmx_find_disk_files(text.data, text.len, &files) < 0) {
+            return err_oom(err);
+        }
+        rc = vmdk_find_serials(input->path, &files, &notes, err);
+    }
+    if (rc == 0) {
+        rc = vmx_capture_with(text.data, text.len, &files, options->captured, &fp, &notes, err);
+        rc = rc < 0 ? err_prefix(err, rc, "%s", input_name(input->path)) : 0;
+    }
+    return rc < 0 ? rc : capture_set_add(set, &fp, &notes, err);
 }
 
 /* The first character behind a byte order mark and blanks; UTF-16 has a NUL in every other byte. */
@@ -121,10 +142,17 @@ static int capture_ova(struct input *input, const struct capture_options *option
                   : capture_ovf_text(name, &text, options, set, err);
 }
 
+static int capture_dmidecode(struct input *input, const struct capture_options *options,
+                             struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, DMIDECODE_MAX, dmidecode_capture, set, err);
+}
+
 /* The first that recognises a file takes it: what says little about itself comes last. */
 static const struct capture_source sources[] = {
     {"ova", "an OVA archive", is_ova, capture_ova},
     {"ovf", "an OVF descriptor", is_xml, capture_ovf},
+    {"dmidecode", "what dmidecode printed in the guest", dmidecode_recognises, capture_dmidecode},
     {"vmx", "a .vmx file of VMware", is_anything, capture_vmx},
 };
 
