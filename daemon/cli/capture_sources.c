@@ -10,8 +10,10 @@
 #include "cli/nearest.h"
 #include "core/dmidecode.h"
 #include "core/ovf.h"
+#include "core/slmgr.h"
 #include "core/tar.h"
 #include "core/vmx.h"
+#include "core/winguest.h"
 
 /* The pure parsers of core that make one fingerprint of one text. */
 typedef int (*parse_fn)(const char *text, size_t len, const char *captured,
@@ -148,11 +150,30 @@ static int capture_dmidecode(struct input *input, const struct capture_options *
     return capture_text(input, options, DMIDECODE_MAX, dmidecode_capture, set, err);
 }
 
+static bool is_json(const char *head, size_t len)
+{
+    return first_character(head, len) == '{';
+}
+
+static int capture_windows(struct input *input, const struct capture_options *options,
+                           struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, WINGUEST_MAX, winguest_capture, set, err);
+}
+
+static int capture_slmgr(struct input *input, const struct capture_options *options,
+                         struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, SLMGR_MAX, slmgr_capture, set, err);
+}
+
 /* The first that recognises a file takes it: what says little about itself comes last. */
 static const struct capture_source sources[] = {
     {"ova", "an OVA archive", is_ova, capture_ova},
     {"ovf", "an OVF descriptor", is_xml, capture_ovf},
     {"dmidecode", "what dmidecode printed in the guest", dmidecode_recognises, capture_dmidecode},
+    {"windows", "what capture-windows.ps1 wrote in the guest", is_json, capture_windows},
+    {"slmgr", "what slmgr /dlv printed in the guest", slmgr_recognises, capture_slmgr},
     {"vmx", "a .vmx file of VMware", is_anything, capture_vmx},
 };
 
