@@ -227,11 +227,11 @@ static void tell_both(struct builder *b, const struct smbios_uuid *printed)
 
     smbios_uuid_format(printed, as_is);
     smbios_uuid_format(&turned, other);
-    builder_note(
-        b,
-        "the dump has no VMware serial number and does not tell in which byte order its "
-        "UUID is printed, so it was left out: smbios.uuid is %s (SMBIOS 2.6 or later) or %s",
-        as_is, other);
+    builder_note(b,
+                 "the dump has no VMware serial number and does not tell in which byte order its "
+                 "UUID is printed, so it was left out: smbios.uuid is either %s or %s; the whole "
+                 "output of dmidecode 2.10 or later, or Windows, tells which",
+                 as_is, other);
 }
 
 static void capture_uuid(struct builder *b, const struct dump *dump)

@@ -136,9 +136,6 @@ static void capture_bios(struct winguest *w, const struct jsonread *root)
     builder_text(&w->b, &bios->date, winguest_text(w, &at, "date"), FINGERPRINT_STRING_MAX,
                  "the BIOS date");
     w->b.fp->has_bios = bios->vendor != NULL || bios->version != NULL || bios->date != NULL;
-    if (w->b.fp->smbios.product != NULL) {
-        builder_firmware(&w->b, w->b.fp->smbios.product, bios->vendor);
-    }
 }
 
 /* --- licence ---------------------------------------------------------------------------------- */
@@ -226,6 +223,9 @@ static int capture(struct winguest *w, const struct jsonread *root, struct finge
                  FINGERPRINT_STRING_MAX, "the computer's name");
     capture_system(w, &system);
     capture_bios(w, root);
+    if (w->b.fp->smbios.product != NULL) {
+        builder_firmware(&w->b, w->b.fp->smbios.product, w->b.fp->bios.vendor);
+    }
     builder_machine(&w->b);
     winguest_capture_devices(w, root);
     capture_license(w, root);
