@@ -44,7 +44,8 @@ PROGRAMS := $(if $(DAEMON_SRC),$(BUILD)/pve-hwidd) $(if $(CLI_SRC),$(BUILD)/pve-
             $(if $(HOOK_SRC),$(BUILD)/pve-hwid-hook)
 ALL_C    := $(wildcard daemon/*.[ch] daemon/*/*.[ch] hooks/*.[ch] tests/*/*.[ch])
 
-.PHONY: all check check-asan check-asan-build check-layers unit units bench fuzz format install clean help
+.PHONY: all check check-asan check-asan-build check-layers unit units bench fuzz format install \
+        uninstall clean help
 .SECONDARY:
 all: $(PROGRAMS)  ## the three programs, in build/
 
@@ -121,8 +122,36 @@ fuzz:  ## libFuzzer targets, FUZZ_SECONDS each (clang)
 format:  ## clang-format 14, in place
 	clang-format -i $(ALL_C)
 
-install: all  ## into DESTDIR
-	tests/install-files $(BUILD) '$(DESTDIR)' '$(PREFIX)'
+# Programs and documents below PREFIX; settings below /etc, never overwritten. The hook that VMs point
+# to is a copy that the administrator makes (README.md): no file of ours that goes keeps a VM down.
+INSTALL ?= install
+MAN     := $(wildcard docs/man/*.[1-9])
+LIBEXEC := $(PREFIX)/libexec/pve-hwid
+SHARE   := $(PREFIX)/share/pve-hwid
+UNITS_D := $(PREFIX)/lib/systemd/system
+USERS_D := $(PREFIX)/lib/sysusers.d
+install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFIX
+	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwidd $(DESTDIR)$(PREFIX)/sbin/pve-hwidd
+	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwid $(DESTDIR)$(PREFIX)/bin/pve-hwid
+	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwid-hook $(DESTDIR)$(LIBEXEC)/pve-hwid-hook
+	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.socket
+	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.service $(DESTDIR)$(UNITS_D)/pve-hwidd.service
+	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(PREFIX)/sbin/|' $(DESTDIR)$(UNITS_D)/pve-hwidd.service
+	$(INSTALL) -D -m 0644 conf/sysusers.conf $(DESTDIR)$(USERS_D)/pve-hwid.conf
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/examples conf/examples/*
+	for page in $(MAN); do $(INSTALL) -D -m 0644 -t \
+	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
+	$(INSTALL) -d -m 0755 $(DESTDIR)/etc/pve-hwid $(DESTDIR)/etc/pve-hwid/fingerprints
+	[ -e $(DESTDIR)/etc/pve-hwid/pve-hwid.conf ] || \
+	    $(INSTALL) -m 0644 conf/pve-hwid.conf $(DESTDIR)/etc/pve-hwid/pve-hwid.conf
+
+uninstall:  ## takes away what install put there; keeps /etc/pve-hwid, journal and the VMs' hook
+	rm -f $(DESTDIR)$(PREFIX)/sbin/pve-hwidd $(DESTDIR)$(PREFIX)/bin/pve-hwid
+	rm -f $(DESTDIR)$(UNITS_D)/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.service
+	rm -f $(DESTDIR)$(USERS_D)/pve-hwid.conf
+	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
+	for page in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 
 clean:  ## removes build/
 	rm -rf $(BUILD)

@@ -273,6 +273,7 @@ void engine_tell(struct vm *vm, const struct reconcile_told *told)
         [RECONCILE_TELL_STUCK] = {LOG_CRIT, MESSAGE_STUCK_DELETION},
         [RECONCILE_TELL_START] = {LOG_NOTICE, MESSAGE_START_REQUESTED},
         [RECONCILE_TELL_STARTED] = {LOG_NOTICE, MESSAGE_STARTED_AGAIN},
+        [RECONCILE_TELL_DOWN] = {LOG_CRIT, MESSAGE_START_FAILED},
     };
     struct journal_message message = {
         .priority = how[told->kind].priority,

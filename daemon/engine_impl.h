@@ -65,6 +65,7 @@ struct vm {
     struct pve_call *call;
     struct api_request *delayed; /* waits for PVE's lock to be free */
     int64_t delayed_until;
+    bool delayed_once; /* the lock was not free when it was to be sent */
     sd_event_source *timer;
     struct worker_wait *worker; /* the reconciliation's */
     int32_t hold_pid;           /* whose end it waits for */

@@ -370,11 +370,12 @@ static void method_apply(struct server_call *call, void *userdata)
 
 const struct server_method methods_table[] = {
     {"io.pvehwid.Hook", SERVER_ROOT_ONLY, method_hook},
-    {"io.pvehwid.Plan", SERVER_ANYBODY, method_plan},
-    {"io.pvehwid.Check", SERVER_ANYBODY, method_check},
+    /* What a configuration says is root's, as /etc/pve is; anybody may know how we are. */
+    {"io.pvehwid.Plan", SERVER_ROOT_ONLY, method_plan},
+    {"io.pvehwid.Check", SERVER_ROOT_ONLY, method_check},
     {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
     {"io.pvehwid.Status", SERVER_ANYBODY, method_status},
-    {"io.pvehwid.List", SERVER_ANYBODY, method_list},
-    {"io.pvehwid.Log", SERVER_ANYBODY, method_log},
+    {"io.pvehwid.List", SERVER_ROOT_ONLY, method_list},
+    {"io.pvehwid.Log", SERVER_ROOT_ONLY, method_log},
 };
 const size_t methods_count = ARRAY_SIZE(methods_table);

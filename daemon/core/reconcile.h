@@ -104,6 +104,7 @@ enum reconcile_tell {
     RECONCILE_TELL_STUCK,
     RECONCILE_TELL_START,
     RECONCILE_TELL_STARTED,
+    RECONCILE_TELL_DOWN, /* a VM whose start we stopped does not run */
 };
 
 struct reconcile_told {

@@ -18,7 +18,7 @@ static int again(struct reconcile *r, const struct api_reply *reply, enum reconc
     if (!denied && reconcile_has_patience(r, r->params.start_patience_ms)) {
         return reconcile_sleep_then(r, state, RECONCILE_SLEEP_MS, out);
     }
-    if (reconcile_tell(r, RECONCILE_TELL_FAILED,
+    if (reconcile_tell(r, RECONCILE_TELL_DOWN,
                        "VM %u is DOWN: pve-hwid stopped its start and cannot start it again: %s. "
                        "Start it with: qm start %u",
                        r->params.vm.vmid, reply->message == NULL ? "no answer" : reply->message,
@@ -108,7 +108,7 @@ static int on_start_failed(struct reconcile *r, const char *exit, struct reconci
         reconcile_has_patience(r, r->params.start_patience_ms)) {
         return reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out);
     }
-    if (reconcile_tell(r, RECONCILE_TELL_FAILED,
+    if (reconcile_tell(r, RECONCILE_TELL_DOWN,
                        "VM %u is DOWN: the start after the rewrite failed: %s. What was changed is "
                        "in: pve-hwid log %u",
                        r->params.vm.vmid, exit, r->params.vm.vmid) < 0) {
