@@ -30,6 +30,7 @@ struct verb {
     const char *summary; /* one line of `pve-hwid help` */
     const char *usage;   /* lines behind "usage: pve-hwid ", the first one starts with the name */
     const char *details; /* paragraphs and examples of `pve-hwid VERB --help` */
+    size_t operands;     /* at most; 0: one */
     bool online;         /* talks to the daemon: --socket and --timeout are known */
     enum cli_exit (*run)(struct cli *cli, int argc, char **argv); /* argv: behind the verb */
 };
