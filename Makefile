@@ -53,10 +53,11 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# The Varlink interface is text in conf/ and a string in the programs: one source for both.
+# The Varlink interface is text in conf/ and a string in the programs: one source for both. As bytes,
+# because ISO C promises no string literal longer than 4095.
 $(BUILD)/gen/varlink_interface.h: conf/io.pvehwid.varlink
 	@mkdir -p $(@D)
-	sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $< > $@.tmp && mv $@.tmp $@
+	{ echo '{'; od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '0}'; } > $@.tmp && mv $@.tmp $@
 $(call objs,$(CORE_SRC) $(DAEMON_SRC)): | $(if $(wildcard conf/io.pvehwid.varlink),$(BUILD)/gen/varlink_interface.h)
 
 $(BUILD)/libpvehwid.a: $(LIB_OBJ)
