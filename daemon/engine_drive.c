@@ -164,7 +164,12 @@ static void finish(struct vm *vm)
         engine_retry_later(vm);
     } else {
         vm->retry_s = 0;
+        if (vm->look_again) {
+            (void)engine_enqueue(vm->engine, vm->vmid,
+                                 RECONCILE_FOR_FINGERPRINT); /* no memory: at the next stop */
+        }
     }
+    vm->look_again = false;
     engine_queue_kick(vm->engine);
 }
 

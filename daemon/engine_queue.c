@@ -107,7 +107,8 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
     int rc;
 
     if (vm != NULL && (vm->reconcile != NULL || vm->hook != NULL || vm->starting != NULL)) {
-        return; /* its end looks again */
+        vm->look_again = true; /* at its end */
+        return;
     }
     rc = engine_assess(engine, vmid, &a, &err);
     if (rc < 0) {

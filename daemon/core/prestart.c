@@ -112,7 +112,8 @@ static int decide_planned(const struct prestart_input *in, struct prestart *p)
         p->in_sync = true;
         return answer(p, PRESTART_GO);
     }
-    if (str_equal(in->memory->settled_key, a->key) || str_equal(in->memory->held_key, a->key)) {
+    if (in->ours || str_equal(in->memory->settled_key, a->key) ||
+        str_equal(in->memory->held_key, a->key)) {
         return settled(in, p);
     }
     return by_policy(in, p);

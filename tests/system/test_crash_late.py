@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tap import (at_rest, changing, checked_node, disks, equal, fingerprint, imported, run,
-                 start_tasks, wait_for)
+                 start_tasks, starts_by_us, wait_for)
 from test_crash import kill_after, replay
 
 
@@ -34,6 +34,22 @@ def test_early_rewrite_killed_in_the_middle_starts_nothing():
                      {"sata0", "sata1"} <= set(node.conf(105)), 20)
             at_rest(node, 0.5)
             equal(start_tasks(node, 105), [], "starts")
+
+
+def test_restart_of_the_service_in_the_middle_is_no_different():
+    """SIGTERM: a clean end, the rest is taken up by the next daemon."""
+    for k in (1, 3, 5):
+        with checked_node(qemu="stub") as node:
+            node.vm(105, imported(), disks=("scsi0=64M", "scsi1=32M"))
+            node.fingerprint(105, fingerprint(disks=disks(2)))
+            node.start_daemon(early=0)
+            assert node.qm("start", "105").returncode != 0, "the start went through"
+            wait_for("the requests", lambda: len(changing(node, 105)) >= k, every=0.001)
+            equal(node.stop_daemon(), 0, "exit code")
+            node.start_daemon(early=0)
+            wait_for("the VM runs", lambda: node.running(105), 20)
+            wait_for("nothing is open", lambda: replay(node.journal(105)) == (False, False), 20)
+            equal(len(starts_by_us(node, 105)), 1, "starts by us")
 
 
 def test_fingerprint_taken_away_while_the_daemon_is_dead():

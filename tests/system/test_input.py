@@ -133,5 +133,18 @@ def test_config_line_that_pve_would_drop_is_told_and_nothing_changed():
         contains(task.stdout, "WARNING: VM 105", "task log")
 
 
+def test_config_line_whose_key_pve_does_not_know_is_not_lost():
+    """Its form is right, so only PVE's own answer tells that it would be gone."""
+    with checked_node() as node:
+        node.vm(105, imported())
+        text = node.read(node.conf_path(105)) + "nosuchkey: 1\n"
+        node.set_conf(105, text)
+        node.fingerprint(105, small_fingerprint())
+        node.start_daemon()
+        wait_for("it is said", lambda: "nosuchkey" in node.hwid("list").stdout)
+        contains(node.hwid("apply", "105").stdout, "would delete that line", "apply")
+        equal(node.read(node.conf_path(105)), text, "configuration")
+
+
 if __name__ == "__main__":
     run(globals(), "input")
