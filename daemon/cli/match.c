@@ -208,9 +208,9 @@ static void print_summary(const struct cli *cli, const struct matching *m)
 {
     out_printf(
         &cli->out, OUT_PLAIN,
-        "%zu fingerprints: %zu certain, %zu likely, %zu ambiguous, %zu without a VM; %zu VMs "
-        "in the cluster\n",
-        m->match->n, count(m, MATCH_CERTAIN), count(m, MATCH_LIKELY), count(m, MATCH_AMBIGUOUS),
+        "Fingerprints: %zu certain, %zu likely, %zu ambiguous, %zu without a VM. VMs in the "
+        "cluster: %zu.\n",
+        count(m, MATCH_CERTAIN), count(m, MATCH_LIKELY), count(m, MATCH_AMBIGUOUS),
         count(m, MATCH_NONE), m->files.n_vms);
     if (!m->write && m->match->conflicts.n == 0 && count(m, MATCH_CERTAIN) > 0) {
         out_printf(&cli->out, OUT_PLAIN, "Next: the same with --write\n");
@@ -269,7 +269,8 @@ static json_t *to_json(const struct matching *m)
 
 static enum cli_exit exit_of(const struct matching *m)
 {
-    enum cli_exit code = count(m, MATCH_CERTAIN) == m->match->n ? CLI_OK : CLI_DIFFERS;
+    size_t settled = count(m, MATCH_CERTAIN) + (m->likely ? count(m, MATCH_LIKELY) : 0);
+    enum cli_exit code = settled == m->match->n ? CLI_OK : CLI_DIFFERS;
 
     if (m->match->conflicts.n > 0) {
         code = CLI_REFUSED;
@@ -371,7 +372,7 @@ const struct verb verb_match = {
         "  --likely       what is likely, too\n"
         "  -f, --force    overwrite a fingerprint that is there and says something else\n"
         "  --pve-dir DIR  in the place of /etc/pve\n\n"
-        "Exit: 0 all are certain, 3 some are not, 5 refused (one identity twice, or another\n"
+        "Exit: 0 all are certain (with --likely: or likely), 3 some are not, 5 refused (one identity twice, or another\n"
         "fingerprint is in place), 1 error.\n\n"
         "Examples:\n"
         "  pve-hwid match /root/fingerprints\n"

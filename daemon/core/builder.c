@@ -16,15 +16,15 @@
 
 enum { NOTES_MAX = 100, SHOWN_MAX = 64 }; /* a hostile file could have a note per line */
 
-void builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes)
+int builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes)
 {
     *b = (struct builder){.fp = fingerprint_new(), .notes = notes};
     if (b->fp == NULL) {
-        b->error = -ENOMEM;
-        return;
+        return -ENOMEM;
     }
     builder_set(b, &b->fp->source.kind, kind);
     builder_set(b, &b->fp->source.captured, captured);
+    return b->error;
 }
 
 void builder_fini(struct builder *b)
@@ -120,6 +120,19 @@ void builder_type1(struct builder *b, bool efi, int hardware)
                      product,
                      hardware == 0 ? "an unknown hardware version"
                                    : "hardware version 20 or later");
+    }
+}
+
+void builder_firmware(struct builder *b, const char *product, const char *bios_vendor)
+{
+    if (b->error != 0) {
+        return;
+    }
+    if (str_istarts(product, "VMware") && ascii_is_digit(product[strlen("VMware")])) {
+        builder_set(b, &b->fp->firmware, "efi");
+    } else if (str_iequal(product, "VMware Virtual Platform") ||
+               (bios_vendor != NULL && str_istarts(bios_vendor, "Phoenix"))) {
+        builder_set(b, &b->fp->firmware, "bios");
     }
 }
 

@@ -23,8 +23,8 @@ struct builder {
     size_t nics_cap, disks_cap, cdroms_cap;
 };
 
-/* `captured` (ISO 8601) may be NULL. A failure is told by builder_finish(). */
-void builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes);
+/* `captured` (ISO 8601) may be NULL. -ENOMEM: there is no fingerprint to fill. */
+int builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes);
 void builder_fini(struct builder *b);
 
 /* Tells the administrator; control characters of foreign text become '?'. */
@@ -39,6 +39,8 @@ void builder_text(struct builder *b, char **at, const char *text, size_t max, co
 bool builder_uuid(struct builder *b, const struct smbios_uuid *raw);
 /* Type 1 as VMware shows it (facts/vmware.md 1), with a note where that is a guess. */
 void builder_type1(struct builder *b, bool efi, int hardware);
+/* `firmware` as the guest's own words tell it ("VMware7,1" is EFI); not told where they do not. */
+void builder_firmware(struct builder *b, const char *product, const char *bios_vendor);
 /* q35 of the default version. */
 void builder_machine(struct builder *b);
 /* "vmx-13" or "13": source.hardware_version, which is also returned; 0: no such number. */

@@ -12,17 +12,6 @@
 
 enum { SHOWN_MAX = 64 };
 
-/* All bits 0 or 1: SMBIOS for "none". */
-static bool is_none(const struct smbios_uuid *uuid)
-{
-    for (size_t i = 1; i < sizeof(uuid->bytes); i++) {
-        if (uuid->bytes[i] != uuid->bytes[0]) {
-            return false;
-        }
-    }
-    return uuid->bytes[0] == 0x00 || uuid->bytes[0] == 0xff;
-}
-
 /* Law 6: uuid.bios are the raw bytes at every hardware version; never uuid.location. */
 static void capture_uuid(struct vmx *v)
 {
@@ -37,7 +26,7 @@ static void capture_uuid(struct vmx *v)
                     "the guest and add them as smbios.uuid and smbios.serial");
         return;
     }
-    if (smbios_uuid_parse_vmware(text, &bytes, NULL) < 0 || is_none(&bytes)) {
+    if (smbios_uuid_parse_vmware(text, &bytes, NULL) < 0 || smbios_uuid_is_none(&bytes)) {
         vmx_note(v, "uuid.bios = \"%.*s\" is no UUID: left out, and the serial number with it",
                  SHOWN_MAX, text);
         return;
