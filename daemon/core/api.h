@@ -12,7 +12,7 @@
 
 #include "base/macros.h"
 
-enum api_method { API_GET, API_PUT, API_POST };
+enum api_method { API_GET, API_PUT, API_POST, API_DELETE };
 
 struct api_param {
     char *key;
