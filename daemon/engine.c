@@ -474,6 +474,18 @@ static int reload_parts(struct engine *engine, struct settings *settings, struct
     return 0;
 }
 
+/* Another fingerprint_dir has other VMs. */
+static void forget_absent(struct engine *engine)
+{
+    for (size_t i = engine->n_summaries; i > 0; i--) {
+        uint32_t vmid = engine->summaries[i - 1].vmid;
+
+        if (!store_has(engine->store, vmid) && engine_find(engine, vmid) == NULL) {
+            engine_summary_remove(engine, vmid);
+        }
+    }
+}
+
 int engine_reload(struct engine *engine, struct settings *settings, struct err *err)
 {
     int rc;
@@ -491,6 +503,7 @@ int engine_reload(struct engine *engine, struct settings *settings, struct err *
     }
     settings_free(engine->settings);
     engine->settings = settings;
+    forget_absent(engine);
     ask_machines_in(engine, 0);
     return engine_queue_all(engine, RECONCILE_FOR_FINGERPRINT);
 }

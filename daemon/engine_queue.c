@@ -68,7 +68,8 @@ static bool may_rewrite_early(struct engine *engine, const struct assessment *a,
     if (cause == RECONCILE_FOR_APPLY) {
         return true;
     }
-    return engine->settings->early && a->attached && a->on_drift != FINGERPRINT_DRIFT_REFUSE;
+    /* Before PVE has told its machine types a plan could name one that this node has not. */
+    return engine->settings->early && a->attached && engine->machines.n > 0;
 }
 
 static void say_why_not(struct engine *engine, uint32_t vmid, const struct assessment *a)

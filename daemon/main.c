@@ -256,8 +256,8 @@ static int run(struct program *program)
         notify_status(program);
         rc = sd_event_loop(program->event);
     }
+    engine_free(program->engine); /* first: it answers the calls that still wait */
     server_free(program->server);
-    engine_free(program->engine);
     sd_event_unref(program->event);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

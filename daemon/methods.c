@@ -189,19 +189,28 @@ static int on_listing(sd_event_source *source, void *userdata)
     size_t end = listing->next + LIST_PART < listing->n ? listing->next + LIST_PART : listing->n;
 
     (void)source; /* the listing has it */
-    while (listing->next < end && !server_call_is_gone(listing->call)) {
+    while (listing->next < end) {
         listing_add(listing, listing->vmids[listing->next++]);
     }
-    if (listing->next < listing->n && !server_call_is_gone(listing->call)) {
+    if (listing->next < listing->n) {
         if (server_call_wants_more(listing->call)) {
             server_call_progress(listing->call, json_pack("{s:O}", "vms", listing->states));
             (void)json_array_clear(listing->states); /* an array: cannot fail */
         }
         return 0;
     }
+    server_call_on_gone(listing->call, NULL, NULL);
     server_call_reply(listing->call, json_pack("{s:O}", "vms", listing->states));
     listing_free(listing);
     return 0;
+}
+
+static void on_listing_gone(void *userdata)
+{
+    struct listing *listing = userdata;
+
+    server_call_reply(listing->call, json_object()); /* nobody hears it */
+    listing_free(listing);
 }
 
 static void list(struct server_call *call, struct methods *methods, bool check)
@@ -226,7 +235,9 @@ static void list(struct server_call *call, struct methods *methods, bool check)
         if (listing != NULL) {
             listing_free(listing);
         }
+        return;
     }
+    server_call_on_gone(call, on_listing_gone, listing);
 }
 
 static void method_list(struct server_call *call, void *userdata)

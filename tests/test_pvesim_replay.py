@@ -83,7 +83,8 @@ HOOKS = {"08a": sleeps(15), "08b": sleeps(5), "08f": sleeps(15), "08g": sleeps(1
 def fresh_node(template, recording, qemu):
     """A running node with the images of VM 105 and 104, and the hooks that the recording needs."""
     sim = Sim(template)
-    sim.settings(option_order=pick(OPTION_ORDER, recording) or [], qemu=qemu)
+    sim.settings(option_order=pick(OPTION_ORDER, recording) or [], qemu=qemu,
+                 stub_obeys=recording.startswith("hook-"))      # only those had a guest
     sim.hook("hook", pick(HOOKS, recording) or HOOK)
     sim.hook("show.sh", SHOW % sim.root)
     sim.hook("ctx", CONTEXT % sim.root)

@@ -18,8 +18,11 @@ enum {
     FINGERPRINT_PRODUCT_MAX = 16,                        /* likewise */
     FINGERPRINT_MODEL_MAX = 40,                          /* an ATA IDENTIFY field */
     FINGERPRINT_CONTROLLER_NAMES = FINGERPRINT_NVME + 2, /* "ahci" is another word for "sata" */
+    FINGERPRINT_DISPLAYS = 2,
 };
 
+extern const char *const fingerprint_part_names[FINGERPRINT_PARTS];
+extern const char *const fingerprint_display_names[FINGERPRINT_DISPLAYS];
 extern const char *const fingerprint_nic_names[FINGERPRINT_NIC_UNKNOWN + 1];
 extern const char *const fingerprint_controller_names[FINGERPRINT_CONTROLLER_NAMES];
 extern const char *const fingerprint_drift_names[FINGERPRINT_DRIFT_START + 1];

@@ -181,8 +181,7 @@ int reconcile_on_stuck_record(struct reconcile *r, const struct reconcile_event 
                        "VM %u must NOT be started: PVE does not take the deletion of its disk %s "
                        "back (%s). Bring the storage of that volume back; pve-hwid tries again "
                        "every %d seconds",
-                       r->params.vm.vmid,
-                       r->revert_slot == NULL ? r->revert_keys : r->revert_slot,
+                       r->params.vm.vmid, r->revert_slot == NULL ? r->revert_keys : r->revert_slot,
                        r->step_error == NULL ? "no reason given" : r->step_error,
                        RECONCILE_STUCK_MS / 1000) < 0) {
         return -ENOMEM;
@@ -198,8 +197,9 @@ int reconcile_enter_look_read(struct reconcile *r, struct reconcile_action *out)
     return reconcile_enter_read(r, out);
 }
 
-/* Where is the disk that a step moves? On no slot, while its volume is an unusedN: then the deletion
- * that we left pending was carried out. On no slot and no unusedN: somebody took it away. */
+/* Where is the disk that a step moves? On no slot, while its volume is an unusedN: then the
+ * deletion that we left pending was carried out. On no slot and no unusedN: somebody took it away.
+ */
 enum disk_place { DISK_IN_SLOT, DISK_UNUSED, DISK_NOWHERE };
 
 static bool has_volume(const char *value, const char *volume)
@@ -218,7 +218,8 @@ static int find_disk(const struct plan_step *step, const struct pveconf *conf,
     int rc;
 
     *ret_place = DISK_IN_SLOT;
-    if (step->remove == NULL || step->probe_value == NULL || !drive_slot_parse(step->probe, &slot)) {
+    if (step->remove == NULL || step->probe_value == NULL ||
+        !drive_slot_parse(step->probe, &slot)) {
         return 0;
     }
     rc = drive_parse(slot, step->probe_value, &disk, NULL);
@@ -282,11 +283,11 @@ static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
         if (place == DISK_NOWHERE && r->stuck) {
             r->stuck = false;
             r->dropped = "one of its disks is in no slot any more";
-            return reconcile_conclude(r, RECONCILE_FAILED, out,
-                                      "the disk that was %s (%s) is in no slot of VM %u any more and "
-                                      "was not put back: look at 'qm config %u'",
-                                      step->probe, step->probe_value, r->params.vm.vmid,
-                                      r->params.vm.vmid) < 0
+            return reconcile_conclude(
+                       r, RECONCILE_FAILED, out,
+                       "the disk that was %s (%s) is in no slot of VM %u any more and "
+                       "was not put back: look at 'qm config %u'",
+                       step->probe, step->probe_value, r->params.vm.vmid, r->params.vm.vmid) < 0
                        ? -ENOMEM
                        : 1;
         }

@@ -149,8 +149,10 @@ class Vm:
             return {"qemu": dict(zip(("major", "minor", "micro"), VERSION)), "package": "stub"}
         if name == "qom-get":
             return self.machine + "-machine"
-        if name in ("stop", "cont"):
-            self.state = "paused" if name == "stop" else "running"
+        if name == "cont":
+            self.state = "running"
+        elif name == "stop" and self.state == "running":
+            self.state = "paused"
         return {}
 
     def serve(self):

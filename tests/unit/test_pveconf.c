@@ -397,8 +397,8 @@ static void descriptions_are_decoded(void **state)
 static void values_of_blanks_alone_are_one_blank(void **state)
 {
     CLEANUP(pveconf_freep)
-    struct pveconf *conf =
-        parse("tags: \nname:   \nargs:\tx y \t\ncdrom: none\nboot: order=scsi0\r\n");
+    struct pveconf *conf = parse(
+        "tags: \nname:   \nargs:\tx y \t\ncdrom: none\nboot: order=scsi0\r\n");
 
     (void)state;
     assert_string_equal(pveconf_get(conf, "tags"), " ");

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See capture.h: the kinds of files that are known, and how one is told from another. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/capture.h"
+#include "cli/nearest.h"
+#include "core/vmx.h"
+
+/* The pure parsers of core that make one fingerprint of one text. */
+typedef int (*parse_fn)(const char *text, size_t len, const char *captured,
+                        struct fingerprint **ret_fp, struct notes *notes, struct err *err);
+
+static int capture_text(struct input *input, const struct capture_options *options, size_t max,
+                        parse_fn parse, struct capture_set *set, struct err *err)
+{
+    CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
+    CLEANUP(notes_fini) struct notes notes = {0};
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(max);
+    int rc = input_rest(input, &text, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc = parse(text.data, text.len, options->captured, &fp, &notes, err);
+    if (rc < 0) {
+        return err_prefix(err, rc, "%s", input_name(input->path));
+    }
+    return capture_set_add(set, &fp, &notes, err);
+}
+
+static bool is_anything(const char *head, size_t len)
+{
+    (void)head;
+    (void)len;
+    return true;
+}
+
+static int capture_vmx(struct input *input, const struct capture_options *options,
+                       struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, VMX_MAX, vmx_capture, set, err);
+}
+
+/* The first that recognises a file takes it: what says little about itself comes last. */
+static const struct capture_source sources[] = {
+    {"vmx", "a .vmx file of VMware", is_anything, capture_vmx},
+};
+
+static const struct capture_source *find_source(const char *kind)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+        if (str_equal(sources[i].kind, kind)) {
+            return &sources[i];
+        }
+    }
+    return NULL;
+}
+
+static int unknown_kind(const char *kind, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf known = BUF_INIT(0);
+    struct nearest nearest = nearest_begin(kind);
+
+    for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+        nearest_offer(&nearest, sources[i].kind);
+        buf_addf(&known, "%s%s (%s)", i > 0 ? ", " : "", sources[i].kind, sources[i].what);
+    }
+    if (nearest.best != NULL) {
+        return err_set(err, -EINVAL, "--from does not know '%s'; did you mean %s?", kind,
+                       nearest.best);
+    }
+    return known.error != 0
+               ? err_oom(err)
+               : err_set(err, -EINVAL, "--from does not know '%s'; it knows %s", kind, known.data);
+}
+
+int capture_file(const struct capture_options *options, struct capture_set *set, struct err *err)
+{
+    CLEANUP(input_fini) struct input input = {0};
+    const struct capture_source *source = NULL;
+    int rc;
+
+    if (options->from != NULL) {
+        source = find_source(options->from);
+        if (source == NULL) {
+            return unknown_kind(options->from, err);
+        }
+    }
+    rc = input_open(options->source, &input, err);
+    rc = rc < 0 ? rc : input_peek(&input, CAPTURE_HEAD, err);
+    if (rc < 0) {
+        return rc;
+    }
+    for (size_t i = 0; source == NULL && i < ARRAY_SIZE(sources); i++) {
+        const char *head = input.ahead.len > 0 ? input.ahead.data : "";
+
+        source = sources[i].recognises(head, input.ahead.len) ? &sources[i] : NULL;
+    }
+    return source->capture(&input, options, set, err);
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 of the daemon after each request in turn (law 8): started again, it ends what was begun, starts
+the VM exactly once, and repeats nothing harmful."""
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from tap import (at_rest, changing, checked_node, contains, differs_no_more, equal, fingerprint,
+                 imported, lacks, run, starts_by_us, wait_for)
+
+
+def replay(journal):
+    """What the records add up to: (open, owed, begun, ended)."""
+    is_open = owed = False
+    for record in journal:
+        kind = record["type"]
+        if kind == "held":
+            owed = True
+        elif kind == "begin":
+            assert not is_open, "a change set begins within another"
+            is_open = True
+        elif kind == "step":
+            assert is_open, "a step outside of a change set"
+        elif kind == "end":
+            assert is_open, "an end without a beginning"
+            is_open = False
+        elif kind in ("started", "dropped"):
+            owed = False
+    return is_open, owed
+
+
+def kill_after(k):
+    """The daemon dies when it has sent k changing requests or so; True where it had ended before."""
+    with checked_node(qemu="stub") as node:
+        node.vm(105, imported(), disks=("scsi0=64M", "scsi1=32M"))
+        from tap import disks
+        node.fingerprint(105, fingerprint(disks=disks(2)))
+        node.start_daemon(early=0)
+        wait_for("the machines are known", lambda: node.requests("GET"))
+        base = len(node.requests())
+        assert node.qm("start", "105").returncode != 0, "the start went through"
+        over = False
+        end = time.monotonic() + 10
+        while len(node.requests()) - base < k:
+            if node.records(105)[-1:] == ["started"]:
+                over = True
+                break
+            assert time.monotonic() < end, "no such request"
+            time.sleep(0.001)
+        node.stop_daemon(signal.SIGKILL)
+        is_open, owed = replay(node.journal(105))
+        before = node.records(105)
+        node.start_daemon(early=0)
+        if is_open or owed:
+            contains(node.log_text(), "taking up what was under way", "the daemon's log")
+        wait_for(f"the VM runs (killed after {k}: {before})", lambda: node.running(105), 25)
+        wait_for("nothing is open", lambda: replay(node.journal(105)) == (False, False), 25)
+        at_rest(node, 0.5)
+        conf = node.conf(105)
+        assert {"sata0", "sata1"} <= set(conf) and "scsi0" not in conf, conf
+        equal(conf["boot"], "order=sata0;sata1;net0", "boot")
+        lacks(node.read(node.conf_path(105)), "[PENDING]", "configuration")
+        equal(len(starts_by_us(node, 105)), 1, f"starts by us (killed after {k}: {before})")
+        moves = [r["form"]["delete"] for r in changing(node, 105)
+                 if "delete" in r["form"] and r["status"] == 200]
+        equal(moves, ["scsi0", "scsi1"], f"moves (killed after {k})")
+        return over
+
+
+def every(step, first):
+    k, over = first, False
+    while not over and k < 60:
+        over = kill_after(k)
+        k += step
+
+
+def test_killed_after_each_of_the_first_requests():
+    for k in range(0, 9):
+        kill_after(k)
+
+
+def test_killed_after_each_of_the_next_requests():
+    for k in range(9, 18):
+        kill_after(k)
+
+
+if __name__ == "__main__":
+    run(globals(), "crash")
