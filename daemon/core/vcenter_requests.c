@@ -10,8 +10,8 @@
 enum { FILE_NAME_PART_MAX = 100 }; /* bytes of a VM's name; with id and ".json" far below 255 */
 
 static const char *const roots[] = {[VCENTER_API] = "/api", [VCENTER_REST] = "/rest"};
-static const char *const sessions[] = {[VCENTER_API] = "/api/session",
-                                       [VCENTER_REST] = "/rest/com/vmware/cis/session"};
+static const char *const sessions[] = {
+    [VCENTER_API] = "/api/session", [VCENTER_REST] = "/rest/com/vmware/cis/session"};
 static const char *const kinds[] = {[VCENTER_VM] = "vm",
                                     [VCENTER_HOST] = "host",
                                     [VCENTER_CLUSTER] = "cluster",
