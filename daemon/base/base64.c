@@ -31,7 +31,7 @@ void base64_decode(const char *text, struct buf *bytes)
     }
 }
 
-void base64_encode(const void *bytes, size_t len, struct buf *out)
+void base64_encode_text(const void *bytes, size_t len, char *text)
 {
     const unsigned char *in = bytes;
 
@@ -41,9 +41,21 @@ void base64_encode(const void *bytes, size_t len, struct buf *out)
         unsigned b1 = n > 1 ? in[i + 1] : 0U;
         unsigned b2 = n > 2 ? in[i + 2] : 0U;
 
-        buf_addc(out, digits[b0 >> 2]);
-        buf_addc(out, digits[(b0 << 4 | b1 >> 4) & 63]);
-        buf_addc(out, n > 1 ? digits[(b1 << 2 | b2 >> 6) & 63] : '=');
-        buf_addc(out, n > 2 ? digits[b2 & 63] : '=');
+        *text++ = digits[b0 >> 2];
+        *text++ = digits[(b0 << 4 | b1 >> 4) & 63];
+        *text++ = n > 1 ? digits[(b1 << 2 | b2 >> 6) & 63] : '=';
+        *text++ = n > 2 ? digits[b2 & 63] : '=';
+    }
+    *text = '\0';
+}
+
+void base64_encode(const void *bytes, size_t len, struct buf *out)
+{
+    const unsigned char *in = bytes;
+    char group[BASE64_SIZE(3)];
+
+    for (size_t i = 0; i < len; i += 3) {
+        base64_encode_text(in + i, len - i < 3 ? len - i : 3, group);
+        buf_adds(out, group);
     }
 }

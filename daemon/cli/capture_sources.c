@@ -5,7 +5,10 @@
 
 #include "base/str.h"
 #include "cli/capture.h"
+#include "cli/capture_ova.h"
 #include "cli/nearest.h"
+#include "core/ovf.h"
+#include "core/tar.h"
 #include "core/vmx.h"
 
 /* The pure parsers of core that make one fingerprint of one text. */
@@ -43,8 +46,85 @@ static int capture_vmx(struct input *input, const struct capture_options *option
     return capture_text(input, options, VMX_MAX, vmx_capture, set, err);
 }
 
+/* The first character behind a byte order mark and blanks; UTF-16 has a NUL in every other byte. */
+static char first_character(const char *head, size_t len)
+{
+    size_t i = 0;
+
+    for (; i < len && (ascii_is_space(head[i]) || head[i] == '\0' ||
+                       strchr("\xef\xbb\xbf\xff\xfe", head[i]) != NULL);
+         i++) {
+    }
+    return i < len ? head[i] : '\0';
+}
+
+static bool is_xml(const char *head, size_t len)
+{
+    return first_character(head, len) == '<';
+}
+
+/* The VMs of a parser's list become those of the set. */
+static int take_vms(struct ovf_vms *vms, struct capture_set *set, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < vms->n && rc == 0; i++) {
+        rc = capture_set_add(set, &vms->items[i].fp, &vms->items[i].notes, err);
+    }
+    return rc;
+}
+
+static int capture_ovf_text(const char *name, const struct buf *text,
+                            const struct capture_options *options, struct capture_set *set,
+                            struct err *err)
+{
+    CLEANUP(ovf_vms_fini) struct ovf_vms vms = {0};
+    int rc = ovf_capture(text->data, text->len, options->captured, &vms, err);
+
+    return rc < 0 ? err_prefix(err, rc, "%s", name) : take_vms(&vms, set, err);
+}
+
+static int capture_ovf(struct input *input, const struct capture_options *options,
+                       struct capture_set *set, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(OVF_MAX);
+    int rc = input_rest(input, &text, err);
+
+    return rc < 0 ? rc : capture_ovf_text(input_name(input->path), &text, options, set, err);
+}
+
+static bool is_gzip(const char *head, size_t len)
+{
+    return len > 2 && memcmp(head, "\x1f\x8b", 2) == 0;
+}
+
+static bool is_ova(const char *head, size_t len)
+{
+    return tar_recognises(head, len) || is_gzip(head, len);
+}
+
+static int capture_ova(struct input *input, const struct capture_options *options,
+                       struct capture_set *set, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(OVF_MAX);
+    const char *name = input_name(input->path);
+    int rc;
+
+    if (is_gzip(input->ahead.len > 0 ? input->ahead.data : "", input->ahead.len)) {
+        return err_set(err, -EINVAL,
+                       "%s is compressed; unpack it on the way: zcat %s | pve-hwid "
+                       "capture -",
+                       name, name);
+    }
+    rc = ova_find_descriptor(input, &text, err);
+    return rc < 0 ? err_prefix(err, rc, "%s", name)
+                  : capture_ovf_text(name, &text, options, set, err);
+}
+
 /* The first that recognises a file takes it: what says little about itself comes last. */
 static const struct capture_source sources[] = {
+    {"ova", "an OVA archive", is_ova, capture_ova},
+    {"ovf", "an OVF descriptor", is_xml, capture_ovf},
     {"vmx", "a .vmx file of VMware", is_anything, capture_vmx},
 };
 

@@ -98,29 +98,6 @@ void vmx_set(struct vmx *v, char **at, const char *text)
     }
 }
 
-bool vmx_guest_is_windows(const struct vmx *v)
-{
-    return str_istarts(v->guest, "win") || str_istarts(v->guest, "longhorn");
-}
-
-bool vmx_guest_is_new_windows(const struct vmx *v)
-{
-    static const char *const old[] = {"win31", "win95",   "win98", "winme",
-                                      "winnt", "win2000", "winxp", "winnet"};
-
-    for (size_t i = 0; i < ARRAY_SIZE(old); i++) {
-        if (str_istarts(v->guest, old[i])) {
-            return false;
-        }
-    }
-    return vmx_guest_is_windows(v);
-}
-
-bool vmx_guest_is_64bit(const struct vmx *v)
-{
-    return str_ends(v->guest, "-64");
-}
-
 bool vmx_take_number(const char **at, int max, int *ret_number)
 {
     const char *digit = *at;

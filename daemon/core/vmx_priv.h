@@ -35,10 +35,6 @@ bool vmx_true(const char *value, bool fallback);
 void vmx_set_text(struct vmx *v, char **at, const char *value, size_t max, const char *what);
 /* *at becomes a text of our own. */
 void vmx_set(struct vmx *v, char **at, const char *text);
-bool vmx_guest_is_windows(const struct vmx *v);
-/* Windows Vista, Server 2008 and later. */
-bool vmx_guest_is_new_windows(const struct vmx *v);
-bool vmx_guest_is_64bit(const struct vmx *v);
 /* "12" below `max` without needless zeros at *at, which moves behind it; false: no such number. */
 bool vmx_take_number(const char **at, int max, int *ret_number);
 
