@@ -181,7 +181,8 @@ static void run_fini(struct vcenter_run *run)
 
 enum cli_exit capture_vcenter(const struct cli *cli, const struct capture_options *options)
 {
-    CLEANUP(run_fini) struct vcenter_run run = {
+    CLEANUP(run_fini)
+    struct vcenter_run run = {
         .cli = cli, .options = options, .folder = {.dir_fd = -1, .lock_fd = -1}};
     struct err err = {""};
 

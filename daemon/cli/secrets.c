@@ -23,7 +23,7 @@ void secrets_protect_process(void)
 {
     const struct rlimit none = {0, 0};
 
-    (void)prctl(PR_SET_DUMPABLE, 0); /* both: the best that can be had here, and neither can */
+    (void)prctl(PR_SET_DUMPABLE, 0);     /* both: the best that can be had here, and neither can */
     (void)setrlimit(RLIMIT_CORE, &none); /* fail for want of anything */
 }
 
@@ -165,7 +165,7 @@ int secrets_ask_password(struct secrets *secrets, const char *user, const char *
     str_tame(prompt);
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK);
-    (void)tcsetattr(tty, TCSAFLUSH, &quiet); /* it just told us its state */
+    (void)tcsetattr(tty, TCSAFLUSH, &quiet);           /* it just told us its state */
     (void)file_write_all(tty, prompt, strlen(prompt)); /* else asked without a word */
     len = wait_for_line(tty, secrets);
     (void)tcsetattr(tty, TCSAFLUSH, &before);

@@ -20,8 +20,8 @@ enum {
 
 struct secrets {
     char password[SECRETS_PASSWORD_SIZE];
-    char login[SECRETS_HEADER_SIZE];            /* a whole header line */
-    char session[VCENTER_SESSION_SIZE + 32];    /* likewise; "" : not logged in */
+    char login[SECRETS_HEADER_SIZE];         /* a whole header line */
+    char session[VCENTER_SESSION_SIZE + 32]; /* likewise; "" : not logged in */
 };
 
 /* From here on no core dump, no ptrace by others. */

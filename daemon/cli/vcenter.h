@@ -37,9 +37,9 @@ struct vcenter_folder {
 /* How it went; every VM counts once in captured, skipped, failed or left. */
 struct vcenter_count {
     size_t captured, skipped, failed;
-    size_t incomplete;       /* of captured and skipped: no UUID, or a card without its MAC */
+    size_t incomplete; /* of captured and skipped: no UUID, or a card without its MAC */
     size_t no_uuid, no_mac, no_serial;
-    size_t notes;            /* lines in the file of notes */
+    size_t notes; /* lines in the file of notes */
 };
 
 struct vcenter_run {
@@ -48,7 +48,7 @@ struct vcenter_run {
     sd_event *event;
     struct http *http;
     struct secrets *secrets;
-    char *url;  /* "https://host" */
+    char *url;         /* "https://host" */
     char *certificate; /* PEM: with --thumbprint */
     enum vcenter_dialect dialect;
     unsigned timeout_ms;

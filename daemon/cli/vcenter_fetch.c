@@ -112,16 +112,15 @@ static void try_later(struct fetch *fetch, size_t vm, const struct http_answer *
         enqueue(fetch, vm);
     }
     if (now >= fetch->pause_until_ms) {
-        uint64_t pause = (uint64_t)VCENTER_PAUSE_MS << (fetch->bad_rounds < 6 ? fetch->bad_rounds
-                                                                             : 6);
+        uint64_t pause = (uint64_t)VCENTER_PAUSE_MS
+                         << (fetch->bad_rounds < 6 ? fetch->bad_rounds : 6);
 
         fetch->bad_rounds++;
         fetch->pause_until_ms =
             now + (pause < VCENTER_PAUSE_MAX_MS ? pause : (uint64_t)VCENTER_PAUSE_MAX_MS);
     }
     if (fetch->bad_rounds >= BAD_ROUNDS_MAX) {
-        end_with(fetch, err_set(&fetch->err, -EIO, "%s does not answer any more",
-                                fetch->run->url));
+        end_with(fetch, err_set(&fetch->err, -EIO, "%s does not answer any more", fetch->run->url));
     }
 }
 
@@ -157,8 +156,8 @@ static void ask_next(struct fetch *fetch, struct slot *slot)
 {
     struct vcenter_run *run = fetch->run;
     size_t vm = dequeue(fetch);
-    CLEANUP(api_request_freep) struct api_request *request =
-        vcenter_get_vm(run->dialect, run->vms.items[vm].id);
+    CLEANUP(api_request_freep)
+    struct api_request *request = vcenter_get_vm(run->dialect, run->vms.items[vm].id);
     int rc;
 
     if (request == NULL) {

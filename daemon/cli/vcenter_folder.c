@@ -69,7 +69,8 @@ static int note_file(struct vcenter_run *run, const char *name)
     CLEANUP_FREE char *id = NULL;
 
     if (str_ends(name, ".tmp") && strstr(name, ".json.") != NULL) {
-        (void)unlinkat(run->folder.dir_fd, name, 0); /* of a capture that was killed; else it stays */
+        (void)unlinkat(run->folder.dir_fd, name,
+                       0); /* of a capture that was killed; else it stays */
         return 0;
     }
     if (!str_ends(name, ".json")) {

@@ -100,10 +100,9 @@ static int find_clusters(struct vcenter_run *run, struct vcenter_items *clusters
 
     request = filtered(run, request, "names", run->options->cluster);
     rc = ask_list(run, request, VCENTER_CLUSTER, clusters, err);
-    return rc == 0 && clusters->n == 0
-               ? err_set(err, -ENOENT, "%s has no cluster named \"%s\"", run->url,
-                         run->options->cluster)
-               : rc;
+    return rc == 0 && clusters->n == 0 ? err_set(err, -ENOENT, "%s has no cluster named \"%s\"",
+                                                 run->url, run->options->cluster)
+                                       : rc;
 }
 
 static int find_scope(struct vcenter_run *run, struct scope *scope, struct err *err)
@@ -113,9 +112,9 @@ static int find_scope(struct vcenter_run *run, struct scope *scope, struct err *
     if (rc == 0 && run->options->cluster != NULL) {
         rc = find_clusters(run, &scope->clusters, err);
     }
-    return rc <= 0 ? rc
-                   : err_set(err, -E2BIG, "%s has more folders or clusters than it can list",
-                             run->url);
+    return rc <= 0
+               ? rc
+               : err_set(err, -E2BIG, "%s has more folders or clusters than it can list", run->url);
 }
 
 /* --- VMs -------------------------------------------------------------------------------------- */
@@ -218,7 +217,7 @@ int vcenter_find(struct vcenter_run *run, struct err *err)
         return err_set(err, -ENOENT, "%s has no VM named \"%s\" that %s may see", run->url,
                        run->options->vm, run->options->user);
     }
-    return run->vms.n > 0 ? 0
-                          : err_set(err, -ENOENT, "%s shows no VM to %s", run->url,
-                                    run->options->user);
+    return run->vms.n > 0
+               ? 0
+               : err_set(err, -ENOENT, "%s shows no VM to %s", run->url, run->options->user);
 }

@@ -32,8 +32,8 @@ static void explain_certificate(const struct http_failure *f, struct err *err)
                       "clock; only --insecure goes on without",
                       f->origin, cause);
     } else {
-        (void)err_set(err, 0, "nobody known here vouches for the certificate of %s (%s)",
-                      f->origin, cause);
+        (void)err_set(err, 0, "nobody known here vouches for the certificate of %s (%s)", f->origin,
+                      cause);
     }
 }
 
@@ -63,8 +63,9 @@ static void explain(const struct http_failure *f, struct err *err)
         explain_certificate(f, err);
         return;
     case HTTP_TIMEOUT:
-        (void)err_set(err, 0, f->sent ? "%s did not answer within %u s (--timeout)"
-                                      : "cannot reach %s: no connection within %u s",
+        (void)err_set(err, 0,
+                      f->sent ? "%s did not answer within %u s (--timeout)"
+                              : "cannot reach %s: no connection within %u s",
                       f->origin, (f->sent ? f->timeout_ms : f->connect_timeout_ms) / 1000);
         return;
     case HTTP_TOO_LONG:
@@ -82,9 +83,9 @@ static void explain(const struct http_failure *f, struct err *err)
 
 int vcenter_check_interrupted(const struct vcenter_run *run, struct err *err)
 {
-    return run->interrupted == 0 ? 0
-                                 : err_set(err, -EINTR, "interrupted (%s)",
-                                           strsignal(run->interrupted));
+    return run->interrupted == 0
+               ? 0
+               : err_set(err, -EINTR, "interrupted (%s)", strsignal(run->interrupted));
 }
 
 int vcenter_refuse(const struct vcenter_run *run, int status, const char *body, size_t len,
@@ -330,8 +331,7 @@ static int exchange_patiently(struct vcenter_run *run, const char *header,
     }
 }
 
-static int take_session(struct vcenter_run *run, const struct vcenter_reply *reply,
-                        struct err *err)
+static int take_session(struct vcenter_run *run, const struct vcenter_reply *reply, struct err *err)
 {
     static const char head[] = "vmware-api-session-id: ";
     char *session = run->secrets->session;
@@ -416,8 +416,8 @@ void vcenter_log_out(struct vcenter_run *run)
         rc = exchange(run, run->secrets->session, vcenter_logout(run->dialect), &reply, &err);
     }
     if (rc < 0 || reply.result != API_OK || (reply.status >= 300 && reply.status != 401)) {
-        cli_note(run->cli, "the session at %s could not be ended (%s); it ends by itself",
-                 run->url, rc < 0 ? err.text : reply.err.text);
+        cli_note(run->cli, "the session at %s could not be ended (%s); it ends by itself", run->url,
+                 rc < 0 ? err.text : reply.err.text);
     }
     explicit_bzero(run->secrets->session, sizeof(run->secrets->session));
 }
@@ -446,8 +446,8 @@ static int after_refusal(struct vcenter_run *run, const struct vcenter_reply *re
 /* A copy: exchange() frees what it sends. NULL: no memory. */
 static struct api_request *copy_request(const struct api_request *request)
 {
-    CLEANUP(api_request_freep) struct api_request *copy =
-        api_request_new(request->method, request->path);
+    CLEANUP(api_request_freep)
+    struct api_request *copy = api_request_new(request->method, request->path);
 
     for (size_t i = 0; copy != NULL && i < request->n_params; i++) {
         if (api_request_add(copy, request->params[i].key, request->params[i].value) < 0) {

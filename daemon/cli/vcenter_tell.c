@@ -107,8 +107,8 @@ static json_t *lacks_json(const struct vcenter_run *run)
     for (size_t i = 0; i < LACKS && list != NULL; i++) {
         if (lacks[i].vms > 0 &&
             json_array_append_new(list, json_pack("{s:s,s:I,s:s}", "what", lacks[i].what, "vms",
-                                                  (json_int_t)lacks[i].vms, "how",
-                                                  lacks[i].how)) < 0) {
+                                                  (json_int_t)lacks[i].vms, "how", lacks[i].how)) <
+                0) {
             json_decref(list);
             return NULL;
         }

@@ -63,6 +63,14 @@ const char *vcenter_text(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
+long vcenter_number(const json_t *object, const char *key, long max)
+{
+    const json_t *value = json_object_get(object, key);
+    json_int_t number = json_integer_value(value);
+
+    return json_is_integer(value) && number >= 0 && number <= max ? (long)number : -1;
+}
+
 /* --- lists ------------------------------------------------------------------------------------ */
 
 void vcenter_items_fini(struct vcenter_items *items)
