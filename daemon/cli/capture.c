@@ -9,6 +9,14 @@
 #include "base/str.h"
 #include "cli/args.h"
 #include "cli/capture.h"
+#include "cli/capture_vcenter.h"
+
+static bool wants_vcenter(const struct capture_options *o)
+{
+    return o->user != NULL || o->password_file != NULL || o->folder != NULL || o->cluster != NULL ||
+           o->cacert != NULL || o->thumbprint != NULL || o->timeout != NULL || o->all ||
+           o->insecure;
+}
 
 static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 {
@@ -16,9 +24,22 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
     struct capture_options options = {0};
     bool merge = false;
     const struct arg_option table[] = {
-        {"output", 'o', ARG_TEXT, &options.output}, {"force", 'f', ARG_FLAG, &options.force},
-        {"from", '\0', ARG_TEXT, &options.from},    {"vm", '\0', ARG_TEXT, &options.vm},
-        {"merge", '\0', ARG_FLAG, &merge},          {"prefer", '\0', ARG_TEXT, &options.prefer},
+        {"output", 'o', ARG_TEXT, &options.output},
+        {"force", 'f', ARG_FLAG, &options.force},
+        {"from", '\0', ARG_TEXT, &options.from},
+        {"vm", '\0', ARG_TEXT, &options.vm},
+        {"vcenter", '\0', ARG_TEXT, &options.vcenter},
+        {"user", '\0', ARG_TEXT, &options.user},
+        {"password-file", '\0', ARG_TEXT, &options.password_file},
+        {"all", '\0', ARG_FLAG, &options.all},
+        {"folder", '\0', ARG_TEXT, &options.folder},
+        {"cluster", '\0', ARG_TEXT, &options.cluster},
+        {"cacert", '\0', ARG_TEXT, &options.cacert},
+        {"thumbprint", '\0', ARG_TEXT, &options.thumbprint},
+        {"insecure", '\0', ARG_FLAG, &options.insecure},
+        {"timeout", '\0', ARG_TEXT, &options.timeout},
+        {"merge", '\0', ARG_FLAG, &merge},
+        {"prefer", '\0', ARG_TEXT, &options.prefer},
     };
     struct args args;
     struct err err = {""};
@@ -26,10 +47,6 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 
     if (args_parse(cli, table, ARRAY_SIZE(table), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
-    }
-    if (args.n == 0) {
-        return cli_usage(cli, "capture needs the .vmx file of the VM (or another of its files), "
-                              "or '-' for standard input");
     }
     if (args.n > 1 && !merge) {
         return cli_usage(cli,
@@ -40,7 +57,18 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
     if (options.prefer != NULL && !merge) {
         return cli_usage(cli, "--prefer is for --merge");
     }
-    options.source = args.words[0];
+    options.source = args.n > 0 ? args.words[0] : NULL;
+    if (options.vcenter != NULL) {
+        return capture_vcenter(cli, &options);
+    }
+    if (wants_vcenter(&options)) {
+        return cli_usage(cli, "--user, --password-file, --all, --folder, --cluster, --cacert, "
+                              "--thumbprint, --insecure and --timeout are for --vcenter HOST");
+    }
+    if (args.n == 0) {
+        return cli_usage(cli, "capture needs the .vmx file of the VM (or another of its files), "
+                              "or '-' for standard input");
+    }
     if (str_equal(options.output, "-")) {
         options.output = NULL;
     }

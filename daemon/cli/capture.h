@@ -17,12 +17,14 @@
 #include "io/clock.h"
 
 struct capture_options {
-    const char *source;             /* the operand */
-    const char *from;               /* --from KIND */
-    const char *output;             /* -o; NULL: stdout */
-    const char *vm;                 /* --vm NAME: of several, this one */
-    const char *prefer;             /* --prefer KIND, of a merge */
-    bool force;                     /* --force */
+    const char *source; /* the operand */
+    const char *from;   /* --from KIND */
+    const char *output; /* -o; NULL: stdout */
+    const char *vm;     /* --vm NAME: of several, this one */
+    const char *prefer; /* --prefer KIND, of a merge */
+    bool force;         /* --force */
+    const char *vcenter, *user, *password_file, *folder, *cluster, *cacert, *thumbprint, *timeout;
+    bool all, insecure;             /* these are for --vcenter (capture_vcenter.c) */
     char captured[CLOCK_TEXT_SIZE]; /* now */
 };
 

@@ -206,12 +206,11 @@ static size_t count(const struct matching *m, enum match_sure sure)
 
 static void print_summary(const struct cli *cli, const struct matching *m)
 {
-    out_printf(
-        &cli->out, OUT_PLAIN,
-        "Fingerprints: %zu certain, %zu likely, %zu ambiguous, %zu without a VM. VMs in the "
-        "cluster: %zu.\n",
-        count(m, MATCH_CERTAIN), count(m, MATCH_LIKELY), count(m, MATCH_AMBIGUOUS),
-        count(m, MATCH_NONE), m->files.n_vms);
+    out_printf(&cli->out, OUT_PLAIN,
+               "Fingerprints: %zu certain, %zu likely, %zu ambiguous, %zu without a VM. VMs in the "
+               "cluster: %zu.\n",
+               count(m, MATCH_CERTAIN), count(m, MATCH_LIKELY), count(m, MATCH_AMBIGUOUS),
+               count(m, MATCH_NONE), m->files.n_vms);
     if (!m->write && m->match->conflicts.n == 0 && count(m, MATCH_CERTAIN) > 0) {
         out_printf(&cli->out, OUT_PLAIN, "Next: the same with --write\n");
     }
@@ -372,7 +371,8 @@ const struct verb verb_match = {
         "  --likely       what is likely, too\n"
         "  -f, --force    overwrite a fingerprint that is there and says something else\n"
         "  --pve-dir DIR  in the place of /etc/pve\n\n"
-        "Exit: 0 all are certain (with --likely: or likely), 3 some are not, 5 refused (one identity twice, or another\n"
+        "Exit: 0 all are certain (with --likely: or likely), 3 some are not, 5 refused (one "
+        "identity twice, or another\n"
         "fingerprint is in place), 1 error.\n\n"
         "Examples:\n"
         "  pve-hwid match /root/fingerprints\n"
