@@ -99,6 +99,25 @@ static void method_plan(struct server_call *call, void *userdata)
     server_call_reply(call, json_pack("{s:o}", "plan", plan));
 }
 
+static void method_report(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    uint32_t vmid = get_vmid(call);
+    struct err err = {""};
+    json_t *report = NULL;
+    int rc;
+
+    if (vmid == 0) {
+        return;
+    }
+    rc = engine_report(methods->engine, vmid, &report, &err);
+    if (rc < 0) {
+        fail(call, vmid, rc, &err);
+        return;
+    }
+    server_call_reply(call, json_pack("{s:o}", "report", report));
+}
+
 static void method_status(struct server_call *call, void *userdata)
 {
     struct methods *methods = userdata;
@@ -372,6 +391,7 @@ const struct server_method methods_table[] = {
     {"io.pvehwid.Hook", SERVER_ROOT_ONLY, method_hook},
     /* What a configuration says is root's, as /etc/pve is; anybody may know how we are. */
     {"io.pvehwid.Plan", SERVER_ROOT_ONLY, method_plan},
+    {"io.pvehwid.Report", SERVER_ANYBODY, method_report},
     {"io.pvehwid.Check", SERVER_ROOT_ONLY, method_check},
     {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
     {"io.pvehwid.Status", SERVER_ANYBODY, method_status},
