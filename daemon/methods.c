@@ -165,7 +165,7 @@ static void method_log(struct server_call *call, void *userdata)
 /* --- lists: a part per turn of the event loop, so that hooks never wait for them
  * ---------------------------- */
 
-enum { LIST_PART = 32 };
+enum { LIST_PART = 32, LIST_PART_OF_OTHERS = 2 };
 
 struct listing {
     struct server_call *call;
@@ -205,7 +205,8 @@ static void listing_add(struct listing *listing, uint32_t vmid)
 static int on_listing(sd_event_source *source, void *userdata)
 {
     struct listing *listing = userdata;
-    size_t end = listing->next + LIST_PART < listing->n ? listing->next + LIST_PART : listing->n;
+    size_t part = server_call_is_root(listing->call) ? LIST_PART : LIST_PART_OF_OTHERS;
+    size_t end = listing->next + part < listing->n ? listing->next + part : listing->n;
 
     (void)source; /* the listing has it */
     while (listing->next < end) {
@@ -245,6 +246,9 @@ static void list(struct server_call *call, struct methods *methods, bool check)
     }
     if (rc >= 0) {
         rc = sd_event_add_defer(methods->event, &listing->source, on_listing, listing);
+    }
+    if (rc >= 0 && !server_call_is_root(call)) {
+        rc = sd_event_source_set_priority(listing->source, SD_EVENT_PRIORITY_IDLE);
     }
     if (rc >= 0) {
         rc = sd_event_source_set_enabled(listing->source, SD_EVENT_ON);
