@@ -403,7 +403,8 @@ int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
         return -ENOMEM;
     }
     /* What cannot be changed is settled for this pair of files, also where nothing was begun. */
-    if (r->begun || outcome == RECONCILE_PARTIAL) {
+    if (r->begun || outcome == RECONCILE_PARTIAL ||
+        (r->owes_start && (outcome == RECONCILE_FAILED || outcome == RECONCILE_REFUSED))) {
         r->end_outcome = record_outcome_of(r);
         r->after_end_look = false;
         return reconcile_go_to(r, STATE_END, out);

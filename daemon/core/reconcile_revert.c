@@ -453,8 +453,8 @@ int reconcile_enter_look_record(struct reconcile *r, struct reconcile_action *ou
 int reconcile_on_look_record(struct reconcile *r, const struct reconcile_event *event,
                              struct reconcile_action *out)
 {
-    (void)event; /* the END record says the same once more */
-    r->retry = true;
+    (void)event;             /* the END record says the same once more */
+    r->retry = r->step_may_pass; /* what PVE has refused it would refuse again: something must change */
     return reconcile_conclude(r, RECONCILE_FAILED, out,
                               "step %zu of %zu was not carried out and nothing of it is left: %s",
                               r->step + 1, r->n_steps,
