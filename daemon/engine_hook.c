@@ -300,7 +300,7 @@ static bool next_bridge(struct hook_wait *wait)
 
 static void on_bridge_permissions(void *userdata, const struct api_reply *reply);
 
-/* One question after the other; the last one is for the VM's status. */
+/* One question after the other; the last one is for the VM's status, which only pvedaemon knows. */
 static void ask_next(struct hook_wait *wait)
 {
     struct engine *engine = wait->vm->engine;
@@ -310,6 +310,9 @@ static void ask_next(struct hook_wait *wait)
     if (next_bridge(wait)) {
         rc = engine_send(engine, requests_bridge_permissions(wait->bridge), on_bridge_permissions,
                          wait, &wait->request);
+    } else if (engine->pvedaemon_ms > 0 && engine_now() - engine->pvedaemon_ms < ENGINE_FRESH_MS) {
+        hold(wait); /* a storm of starts need not ask the same again and again */
+        return;
     } else {
         rc = engine_send(engine, requests_status(target), on_status_reply, wait, &wait->request);
     }

@@ -19,7 +19,8 @@ struct pve_call;
 
 enum {
     ENGINE_ACTIVE_MAX = 8,             /* reconciliations of the queue at once; holds come on top */
-    ENGINE_HOLD_CHECK_MS = 1200,       /* may PVE's API take before a hold; the hook waits 2 s */
+    ENGINE_HOLD_CHECK_MS = 1600,       /* may PVE's API take before a hold; the hook waits 1900 */
+    ENGINE_FRESH_MS = 1000,            /* so old an answer still shows that pvedaemon is alive */
     ENGINE_WORKER_LIMIT_MS = 60000,    /* for the end of a start worker we stopped */
     ENGINE_STARTING_LIMIT_MS = 600000, /* for the end of one that we let go */
     ENGINE_RETRY_FIRST_S = 5,
@@ -96,6 +97,7 @@ struct engine {
     unsigned machines_retry_s;
     bool api_ok;
     char *api_detail;
+    int64_t pvedaemon_ms; /* when it last answered well */
     int64_t started_ms;
 
     struct vm_summary *summaries; /* ascending by vmid */

@@ -1,171 +1,110 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * `pve-hwid capture`: VMware's description of a VM to a fingerprint. Works anywhere, needs no
- * daemon and no PVE. The fingerprint is the result (stdout, or the file of -o); what could not be
- * carried over or was guessed is told beside it.
+ * daemon and no PVE. Here are the options and which way of capturing they ask for; the ways are in
+ * capture_*.c, the end of all of them in capture_out.c.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/str.h"
 #include "cli/args.h"
-#include "cli/input.h"
-#include "core/fingerprint.h"
-#include "core/vmx.h"
-#include "io/clock.h"
-#include "io/file.h"
+#include "cli/capture.h"
+#include "cli/capture_vcenter.h"
 
-enum {
-    FILE_MODE = 0644
-}; /* a fingerprint holds no secret; the daemon is nobody and must read it */
-
-struct capture {
-    const char *source;
-    const char *output; /* NULL: stdout */
-    bool force;
-    struct notes notes;
-    char *text; /* the fingerprint */
-};
-
-static void capture_fini(struct capture *capture)
+static bool wants_vcenter(const struct capture_options *o)
 {
-    notes_fini(&capture->notes);
-    free(capture->text);
-}
-
-static int read_source(struct capture *capture, struct err *err)
-{
-    CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
-    CLEANUP(buf_fini) struct buf text = BUF_INIT(VMX_MAX);
-    char captured[CLOCK_TEXT_SIZE];
-    int rc;
-
-    rc = input_read(capture->source, &text, err);
-    if (rc < 0) {
-        return rc;
-    }
-    clock_format(time(NULL), captured);
-    rc = vmx_capture(text.data, text.len, captured, &fp, &capture->notes, err);
-    if (rc == 0) {
-        rc = fingerprint_format(fp, &capture->text, err);
-    }
-    return rc < 0 ? err_prefix(err, rc, "%s", input_name(capture->source)) : 0;
-}
-
-/* A fingerprint may be the last trace of a VM that is gone: none is overwritten by accident. Two
- * captures to one file at the same instant are not kept apart; rename cannot, everywhere. */
-static int write_output(const struct capture *capture, struct err *err)
-{
-    int rc;
-
-    if (!capture->force && file_exists(AT_FDCWD, capture->output)) {
-        return err_set(err, -EEXIST,
-                       "%s exists and was left as it is; --force overwrites it, or choose another "
-                       "name",
-                       capture->output);
-    }
-    rc = file_replace(AT_FDCWD, capture->output, FILE_MODE, capture->text, err);
-    if (rc == -ENOENT) {
-        return err_set(err, rc, "%s: its directory does not exist; create it first",
-                       capture->output);
-    }
-    return rc == -EACCES
-               ? err_set(err, rc, "%s: no permission to write there; run as root", capture->output)
-               : rc;
-}
-
-static json_t *to_json(const struct capture *capture)
-{
-    json_t *fp = json_loads(capture->text, 0, NULL);
-    json_t *notes = json_array();
-    json_t *object;
-
-    for (size_t i = 0; i < capture->notes.n && notes != NULL; i++) {
-        if (json_array_append_new(notes, cli_json_text(capture->notes.items[i])) < 0) {
-            json_decref(notes);
-            notes = NULL;
-        }
-    }
-    object = json_pack("{s:o?,s:o?,s:o}", "fingerprint", fp, "notes", notes, "written",
-                       cli_json_text(capture->output));
-    if (object != NULL && (fp == NULL || notes == NULL)) {
-        json_decref(object);
-        object = NULL;
-    }
-    return object;
-}
-
-/* What to do next, where the name tells the VM. */
-static void tell_written(const struct cli *cli, const char *path)
-{
-    const char *name = input_base_name(path);
-    CLEANUP_FREE char *stem = str_ndup(name, strcspn(name, "."));
-    uint32_t vmid;
-
-    out_printf(&cli->out, OUT_PLAIN, "Wrote %s.\n", path);
-    if (stem != NULL && args_vmid(stem, &vmid)) {
-        out_printf(&cli->out, OUT_PLAIN, "Next: pve-hwid plan %u\n", (unsigned)vmid);
-    } else {
-        out_printf(&cli->out, OUT_PLAIN,
-                   "Next: put it on the Proxmox VE node as /etc/pve/pve-hwid/VMID.json\n");
-    }
+    return o->user != NULL || o->password_file != NULL || o->folder != NULL || o->cluster != NULL ||
+           o->cacert != NULL || o->thumbprint != NULL || o->timeout != NULL || o->all ||
+           o->insecure;
 }
 
 static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 {
-    CLEANUP(capture_fini) struct capture capture = {0};
-    const struct arg_option options[] = {
-        {"output", 'o', ARG_TEXT, &capture.output},
-        {"force", 'f', ARG_FLAG, &capture.force},
+    CLEANUP(capture_set_fini) struct capture_set set = {0};
+    struct capture_options options = {0};
+    bool merge = false;
+    const struct arg_option table[] = {
+        {"output", 'o', ARG_TEXT, &options.output},
+        {"force", 'f', ARG_FLAG, &options.force},
+        {"from", '\0', ARG_TEXT, &options.from},
+        {"vm", '\0', ARG_TEXT, &options.vm},
+        {"vcenter", '\0', ARG_TEXT, &options.vcenter},
+        {"user", '\0', ARG_TEXT, &options.user},
+        {"password-file", '\0', ARG_TEXT, &options.password_file},
+        {"all", '\0', ARG_FLAG, &options.all},
+        {"folder", '\0', ARG_TEXT, &options.folder},
+        {"cluster", '\0', ARG_TEXT, &options.cluster},
+        {"cacert", '\0', ARG_TEXT, &options.cacert},
+        {"thumbprint", '\0', ARG_TEXT, &options.thumbprint},
+        {"insecure", '\0', ARG_FLAG, &options.insecure},
+        {"timeout", '\0', ARG_TEXT, &options.timeout},
+        {"merge", '\0', ARG_FLAG, &merge},
+        {"prefer", '\0', ARG_TEXT, &options.prefer},
     };
     struct args args;
     struct err err = {""};
     enum cli_exit code;
 
-    if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
+    if (args_parse(cli, table, ARRAY_SIZE(table), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
+    if (args.n > 1 && !merge) {
+        return cli_usage(cli,
+                         "capture takes one operand at most: '%s' is one too many; several "
+                         "sources of one VM go with --merge",
+                         args.words[1]);
+    }
+    if (options.prefer != NULL && !merge) {
+        return cli_usage(cli, "--prefer is for --merge");
+    }
+    options.source = args.n > 0 ? args.words[0] : NULL;
+    if (options.vcenter != NULL) {
+        return capture_vcenter(cli, &options);
+    }
+    if (wants_vcenter(&options)) {
+        return cli_usage(cli, "--user, --password-file, --all, --folder, --cluster, --cacert, "
+                              "--thumbprint, --insecure and --timeout are for --vcenter HOST");
+    }
     if (args.n == 0) {
-        return cli_usage(cli, "capture needs the .vmx file of the VM, or '-' for standard input");
+        return cli_usage(cli, "capture needs the .vmx file of the VM (or another of its files), "
+                              "or '-' for standard input");
     }
-    capture.source = args.words[0];
-    if (str_equal(capture.output, "-")) {
-        capture.output = NULL;
+    if (str_equal(options.output, "-")) {
+        options.output = NULL;
     }
-    if (read_source(&capture, &err) < 0 ||
-        (capture.output != NULL && write_output(&capture, &err) < 0)) {
+    clock_format(time(NULL), options.captured);
+    if ((merge ? capture_merge(&options, args.words, args.n, &set, &err)
+               : capture_file(&options, &set, &err)) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s", err.text);
     }
-    if (cli->json) {
-        return cli_print_json(cli, to_json(&capture), CLI_OK);
-    }
-    for (size_t i = 0; i < capture.notes.n; i++) {
-        cli_note(cli, "%s", capture.notes.items[i]);
-    }
-    if (capture.output != NULL) {
-        tell_written(cli, capture.output);
-    } else {
-        out_text(&cli->out, capture.text);
-    }
-    return CLI_OK;
+    return capture_finish(cli, &options, &set);
 }
 
 const struct verb verb_capture = {
     .name = "capture",
     .summary = "Makes a fingerprint from VMware's .vmx file",
-    .usage = "capture FILE.vmx [-o FILE [--force]] [--json]",
+    .usage = "capture FILE [--from KIND] [--vm NAME] [-o FILE|DIR [--force]] [--json]\n"
+             "       pve-hwid capture --merge FILE... [--prefer KIND] [--vm NAME] [-o FILE "
+             "[--force]] [--json]",
     .details =
-        "FILE.vmx may be '-' for standard input. What could not be carried over or was\n"
-        "guessed is told on standard error.\n\n"
+        "FILE may be '-' for standard input. What could not be carried over or was guessed\n"
+        "is told on standard error.\n\n"
+        "  --from KIND        what FILE is, where it is not recognised by its content\n"
+        "  --vm NAME          of several VMs in one file, this one\n"
         "  -o, --output FILE  write there, whole or not at all, instead of to stdout;\n"
         "                     a file that exists is not overwritten\n"
-        "  -f, --force        overwrite it\n\n"
+        "  -o, --output DIR   write DIR/NAME.json, one for each VM\n"
+        "  -f, --force        overwrite it\n"
+        "  --merge            the files are about one VM (its .vmx, a dump from inside the guest,\n"
+        "                     a fingerprint, ...): they complete one another. The guest's own\n"
+        "                     word wins; contradictions are named, and in the identity (uuid,\n"
+        "                     serial, MAC) they are an error\n"
+        "  --prefer KIND      settles contradictions: what files of this kind say is right\n\n"
         "Examples:\n"
         "  pve-hwid capture web1.vmx\n"
         "  pve-hwid capture web1.vmx -o /etc/pve/pve-hwid/105.json\n"
+        "  pve-hwid capture --merge web1.vmx web1-guest.json -o 105.json\n"
         "  ssh root@esxi cat /vmfs/volumes/ds1/web1/web1.vmx | pve-hwid capture - -o 105.json\n",
+    .operands = ARGS_WORDS_MAX,
     .run = capture_run,
 };

@@ -47,6 +47,9 @@ void fingerprint_free(struct fingerprint *fp)
     free(fp->source.kind);
     free(fp->source.name);
     free(fp->source.captured);
+    for (size_t i = 0; i < FINGERPRINT_PARTS; i++) {
+        free(fp->source.parts[i]);
+    }
     free(fp->smbios.uuid);
     free(fp->smbios.manufacturer);
     free(fp->smbios.product);
@@ -54,17 +57,27 @@ void fingerprint_free(struct fingerprint *fp)
     free(fp->smbios.serial);
     free(fp->smbios.sku);
     free(fp->smbios.family);
+    free(fp->bios.vendor);
+    free(fp->bios.version);
+    free(fp->bios.date);
     free(fp->firmware);
     free(fp->machine_type);
     free(fp->nics);
     disks_free(fp->disks, fp->n_disks);
     disks_free(fp->cdroms, fp->n_cdroms);
+    free(fp->display);
     free(fp->vmgenid);
     free(fp->license_channel);
     free(fp->license_status);
     free(fp->license_product);
     free(fp->license_partial_key);
+    free(fp->license_kms_host);
     free(fp);
+}
+
+const char *fingerprint_part_name(enum fingerprint_part part)
+{
+    return fingerprint_part_names[part];
 }
 
 const char *fingerprint_nic_name(enum fingerprint_nic_model model)
@@ -86,6 +99,34 @@ const char *fingerprint_on_error_name(enum fingerprint_on_error on_error)
 {
     return fingerprint_on_error_names[on_error];
 }
+
+const char *const fingerprint_part_names[FINGERPRINT_PARTS] = {
+    [FINGERPRINT_PART_NAME] = "name",
+    [FINGERPRINT_PART_HARDWARE_VERSION] = "hardware_version",
+    [FINGERPRINT_PART_UUID] = "smbios.uuid",
+    [FINGERPRINT_PART_MANUFACTURER] = "smbios.manufacturer",
+    [FINGERPRINT_PART_PRODUCT] = "smbios.product",
+    [FINGERPRINT_PART_VERSION] = "smbios.version",
+    [FINGERPRINT_PART_SERIAL] = "smbios.serial",
+    [FINGERPRINT_PART_SKU] = "smbios.sku",
+    [FINGERPRINT_PART_FAMILY] = "smbios.family",
+    [FINGERPRINT_PART_BIOS] = "bios",
+    [FINGERPRINT_PART_FIRMWARE] = "firmware",
+    [FINGERPRINT_PART_MACHINE] = "machine",
+    [FINGERPRINT_PART_NICS] = "nics",
+    [FINGERPRINT_PART_NICS_MAC] = "nics.mac",
+    [FINGERPRINT_PART_DISKS] = "disks",
+    [FINGERPRINT_PART_DISKS_SERIAL] = "disks.serial",
+    [FINGERPRINT_PART_CDROMS] = "cdroms",
+    [FINGERPRINT_PART_CPU] = "cpu",
+    [FINGERPRINT_PART_MEMORY] = "memory_mib",
+    [FINGERPRINT_PART_DISPLAY] = "display",
+    [FINGERPRINT_PART_VMGENID] = "vmgenid",
+    [FINGERPRINT_PART_LICENSE] = "license",
+    [FINGERPRINT_PART_POLICY] = "policy",
+};
+
+const char *const fingerprint_display_names[FINGERPRINT_DISPLAYS] = {"vmware-svga", "none"};
 
 const char *const fingerprint_nic_names[FINGERPRINT_NIC_UNKNOWN + 1] = {
     [FINGERPRINT_NIC_VMXNET3] = "vmxnet3",   [FINGERPRINT_NIC_VMXNET2] = "vmxnet2",

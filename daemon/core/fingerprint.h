@@ -43,6 +43,34 @@ enum fingerprint_controller {
     FINGERPRINT_NVME,
 };
 
+/* What a fingerprint that was merged says of itself in `source.parts`: who each part came from. */
+enum fingerprint_part {
+    FINGERPRINT_PART_NAME, /* source.name */
+    FINGERPRINT_PART_HARDWARE_VERSION,
+    FINGERPRINT_PART_UUID,
+    FINGERPRINT_PART_MANUFACTURER,
+    FINGERPRINT_PART_PRODUCT,
+    FINGERPRINT_PART_VERSION,
+    FINGERPRINT_PART_SERIAL,
+    FINGERPRINT_PART_SKU,
+    FINGERPRINT_PART_FAMILY,
+    FINGERPRINT_PART_BIOS,
+    FINGERPRINT_PART_FIRMWARE,
+    FINGERPRINT_PART_MACHINE,
+    FINGERPRINT_PART_NICS,         /* how many, in which order, which models */
+    FINGERPRINT_PART_NICS_MAC,     /* their addresses */
+    FINGERPRINT_PART_DISKS,        /* how many, in which order, on which controllers */
+    FINGERPRINT_PART_DISKS_SERIAL, /* their serial numbers and INQUIRY strings */
+    FINGERPRINT_PART_CDROMS,
+    FINGERPRINT_PART_CPU,
+    FINGERPRINT_PART_MEMORY,
+    FINGERPRINT_PART_DISPLAY,
+    FINGERPRINT_PART_VMGENID,
+    FINGERPRINT_PART_LICENSE,
+    FINGERPRINT_PART_POLICY,
+    FINGERPRINT_PARTS,
+};
+
 enum fingerprint_drift {
     FINGERPRINT_DRIFT_RESTART,
     FINGERPRINT_DRIFT_REFUSE,
@@ -52,10 +80,11 @@ enum fingerprint_on_error { FINGERPRINT_ERROR_START, FINGERPRINT_ERROR_REFUSE };
 enum fingerprint_match { FINGERPRINT_MATCH, FINGERPRINT_KEEP };
 
 struct fingerprint_source {
-    char *kind;           /* "vmx", ... */
-    char *name;           /* displayName */
-    int hardware_version; /* virtualHW.version; 0: not said */
-    char *captured;       /* ISO 8601 UTC */
+    char *kind;                     /* "vmx", ... */
+    char *name;                     /* displayName */
+    int hardware_version;           /* virtualHW.version; 0: not said */
+    char *captured;                 /* ISO 8601 UTC */
+    char *parts[FINGERPRINT_PARTS]; /* kind of the source that a part came from; NULL: not said */
 };
 
 /* Type 1 strings as the guest saw them; `uuid` as QEMU must be told it: LE(b), lower case. */
@@ -67,6 +96,13 @@ struct fingerprint_smbios {
     char *serial;
     char *sku;
     char *family;
+};
+
+/* Type 0 as the guest saw it: compared and reported. */
+struct fingerprint_bios {
+    char *vendor;
+    char *version;
+    char *date;
 };
 
 struct fingerprint_nic {
@@ -97,6 +133,8 @@ struct fingerprint {
     struct fingerprint_source source;
     bool has_smbios;
     struct fingerprint_smbios smbios;
+    bool has_bios;
+    struct fingerprint_bios bios;
     char *firmware; /* "efi", "bios" or NULL */
     bool has_machine;
     char *machine_type;               /* "q35" (the only one so far) */
@@ -111,8 +149,13 @@ struct fingerprint {
     size_t n_cdroms;
     int sockets, cores; /* 0: not said */
     long memory_mib;    /* 0: not said */
+    char *display;      /* "vmware-svga", "none" or NULL: not said */
     char *vmgenid;
     char *license_channel, *license_status, *license_product, *license_partial_key;
+    char *license_kms_host;
+    bool has_license_rearms, has_license_grace; /* said: 0 is a number that counts */
+    int license_remaining_rearms;
+    long license_grace_minutes;
     struct fingerprint_policy policy;
 };
 
@@ -130,6 +173,8 @@ DEFINE_CLEANUP(struct fingerprint, fingerprint_free)
  * smbios, machine, nics, disks; a VMware serial and a uuid that name each other's bytes (law 6). */
 int fingerprint_check(const struct fingerprint *fp, struct err *err);
 
+/* "smbios.uuid", "nics.mac", ... */
+const char *fingerprint_part_name(enum fingerprint_part part);
 const char *fingerprint_nic_name(enum fingerprint_nic_model model);
 const char *fingerprint_controller_name(enum fingerprint_controller controller);
 const char *fingerprint_drift_name(enum fingerprint_drift drift);

@@ -13,13 +13,18 @@ enum {
     FINGERPRINT_HARDWARE_MAX = 99,
     FINGERPRINT_CPU_MAX = 1024,                          /* sockets, cores, and both together */
     FINGERPRINT_MEMORY_MIB_MAX = 64 * 1024 * 1024,       /* 64 TiB */
+    FINGERPRINT_REARMS_MAX = 1001,                       /* what Windows can be set to */
+    FINGERPRINT_GRACE_MINUTES_MAX = 10 * 366 * 24 * 60,  /* KMS gives 180 days */
     FINGERPRINT_SERIAL_MAX = 60,                         /* PVE: maxLength of a drive's serial */
     FINGERPRINT_VENDOR_MAX = 8,                          /* a SCSI INQUIRY field */
     FINGERPRINT_PRODUCT_MAX = 16,                        /* likewise */
     FINGERPRINT_MODEL_MAX = 40,                          /* an ATA IDENTIFY field */
     FINGERPRINT_CONTROLLER_NAMES = FINGERPRINT_NVME + 2, /* "ahci" is another word for "sata" */
+    FINGERPRINT_DISPLAYS = 2,
 };
 
+extern const char *const fingerprint_part_names[FINGERPRINT_PARTS];
+extern const char *const fingerprint_display_names[FINGERPRINT_DISPLAYS];
 extern const char *const fingerprint_nic_names[FINGERPRINT_NIC_UNKNOWN + 1];
 extern const char *const fingerprint_controller_names[FINGERPRINT_CONTROLLER_NAMES];
 extern const char *const fingerprint_drift_names[FINGERPRINT_DRIFT_START + 1];

@@ -18,10 +18,26 @@ enum {
     PARTIAL_KEY_MAX = 5, /* a whole product key has no business here */
 };
 
+static int read_source_parts(const struct jsonread *source, char *parts[FINGERPRINT_PARTS],
+                             struct err *err)
+{
+    struct jsonread at;
+    int rc;
+
+    if (!jsonread_enter(source, "parts", &at)) {
+        return 0;
+    }
+    rc = jsonread_object(&at, fingerprint_part_names, FINGERPRINT_PARTS, err);
+    for (size_t i = 0; rc == 0 && i < FINGERPRINT_PARTS; i++) {
+        rc = jsonread_text(&at, fingerprint_part_names[i], WORD_MAX, &parts[i], err);
+    }
+    return rc;
+}
+
 static int read_source(const struct jsonread *at, struct fingerprint_source *source,
                        struct err *err)
 {
-    static const char *const keys[] = {"kind", "name", "hardware_version", "captured"};
+    static const char *const keys[] = {"kind", "name", "hardware_version", "captured", "parts"};
     int rc = jsonread_object(at, keys, ARRAY_SIZE(keys), err);
 
     rc = rc < 0 ? rc : jsonread_text(at, "kind", WORD_MAX, &source->kind, err);
@@ -29,7 +45,8 @@ static int read_source(const struct jsonread *at, struct fingerprint_source *sou
     rc = rc < 0 ? rc
                 : jsonread_int(at, "hardware_version", 1, FINGERPRINT_HARDWARE_MAX,
                                &source->hardware_version, err);
-    return rc < 0 ? rc : jsonread_text(at, "captured", WORD_MAX, &source->captured, err);
+    rc = rc < 0 ? rc : jsonread_text(at, "captured", WORD_MAX, &source->captured, err);
+    return rc < 0 ? rc : read_source_parts(at, source->parts, err);
 }
 
 /* A UUID, kept in lower case. `real`: all bits 0 or 1 mean "none" in SMBIOS and are refused. */
@@ -72,6 +89,22 @@ static int read_smbios(const struct jsonread *at, struct fingerprint_smbios *smb
     }
     rc = rc < 0 ? rc : read_uuid(at, "uuid", true, &smbios->uuid, err);
     for (size_t i = 1; rc == 0 && i < ARRAY_SIZE(keys); i++) {
+        rc = jsonread_text(at, keys[i], FINGERPRINT_STRING_MAX, texts[i], err);
+    }
+    return rc;
+}
+
+static int read_bios(const struct jsonread *at, struct fingerprint *fp, struct err *err)
+{
+    static const char *const keys[] = {"vendor", "version", "date"};
+    char **const texts[] = {&fp->bios.vendor, &fp->bios.version, &fp->bios.date};
+    int rc = jsonread_object(at, keys, ARRAY_SIZE(keys), err);
+
+    if (rc == 0 && json_object_size(at->value) == 0) {
+        return jsonread_wrong(at, NULL, err, "an empty object says nothing; leave the key out");
+    }
+    fp->has_bios = true;
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(keys); i++) {
         rc = jsonread_text(at, keys[i], FINGERPRINT_STRING_MAX, texts[i], err);
     }
     return rc;
@@ -132,16 +165,29 @@ static int read_cpu(const struct jsonread *at, struct fingerprint *fp, struct er
 
 static int read_license(const struct jsonread *at, struct fingerprint *fp, struct err *err)
 {
-    static const char *const keys[] = {"channel", "status", "product", "partial_key"};
-    char **const texts[] = {&fp->license_channel, &fp->license_status, &fp->license_product};
+    static const char *const keys[] = {"channel",      "status",      "product",
+                                       "kms_host",     "partial_key", "remaining_rearms",
+                                       "grace_minutes"};
+    char **const texts[] = {&fp->license_channel, &fp->license_status, &fp->license_product,
+                            &fp->license_kms_host};
     int rc = jsonread_object(at, keys, ARRAY_SIZE(keys), err);
 
     for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(texts); i++) {
         rc = jsonread_text(at, keys[i], FINGERPRINT_STRING_MAX, texts[i], err);
     }
-    return rc < 0
-               ? rc
-               : jsonread_text(at, "partial_key", PARTIAL_KEY_MAX, &fp->license_partial_key, err);
+    rc = rc < 0 ? rc
+                : jsonread_text(at, "partial_key", PARTIAL_KEY_MAX, &fp->license_partial_key, err);
+    rc = rc < 0 ? rc
+                : jsonread_int(at, "remaining_rearms", 0, FINGERPRINT_REARMS_MAX,
+                               &fp->license_remaining_rearms, err);
+    rc = rc < 0 ? rc
+                : jsonread_long(at, "grace_minutes", 0, FINGERPRINT_GRACE_MINUTES_MAX,
+                                &fp->license_grace_minutes, err);
+    if (rc == 0) {
+        fp->has_license_rearms = json_object_get(at->value, "remaining_rearms") != NULL;
+        fp->has_license_grace = json_object_get(at->value, "grace_minutes") != NULL;
+    }
+    return rc;
 }
 
 static int read_policy(const struct jsonread *at, struct fingerprint_policy *policy,
@@ -210,6 +256,7 @@ static int read_parts(const struct jsonread *root, struct fingerprint *fp, struc
     } parts[] = {
         {"source", read_source_part},
         {"smbios", read_smbios_part},
+        {"bios", read_bios},
         {"machine", read_machine_part},
         {"nics", fingerprint_read_nics},
         {"disks", fingerprint_read_disks},
@@ -234,9 +281,9 @@ static int read_root(const struct jsonread *root, struct fingerprint *fp, struct
 {
     static const char *const keys[] = {"format",  "source",  "smbios", "firmware", "machine",
                                        "nics",    "disks",   "cdroms", "cpu",      "memory_mib",
-                                       "vmgenid", "license", "policy"};
+                                       "vmgenid", "license", "policy", "bios",     "display"};
     static const char *const firmwares[] = {"bios", "efi"};
-    int format = 0, firmware = -1;
+    int format = 0, firmware = -1, display = -1;
     int rc = jsonread_object(root, keys, ARRAY_SIZE(keys), err);
 
     rc = rc < 0
@@ -253,8 +300,15 @@ static int read_root(const struct jsonread *root, struct fingerprint *fp, struct
     rc = rc < 0 ? rc
                 : jsonread_long(root, "memory_mib", 1, FINGERPRINT_MEMORY_MIB_MAX, &fp->memory_mib,
                                 err);
+    rc = rc < 0 ? rc
+                : jsonread_choice(root, "display", fingerprint_display_names, FINGERPRINT_DISPLAYS,
+                                  &display, err);
     rc = rc < 0 ? rc : read_uuid(root, "vmgenid", false, &fp->vmgenid, err);
     if (rc == 0 && firmware >= 0 && str_replace(&fp->firmware, firmwares[firmware]) < 0) {
+        return err_oom(err);
+    }
+    if (rc == 0 && display >= 0 &&
+        str_replace(&fp->display, fingerprint_display_names[display]) < 0) {
         return err_oom(err);
     }
     return rc;

@@ -46,6 +46,16 @@ static void put_part(struct writer *w, json_t *root, const char *key, json_t *pa
     }
 }
 
+static json_t *parts_json(struct writer *w, char *const parts[FINGERPRINT_PARTS])
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < FINGERPRINT_PARTS; i++) {
+        put_text(w, object, fingerprint_part_names[i], parts[i]);
+    }
+    return object;
+}
+
 static json_t *source_json(struct writer *w, const struct fingerprint_source *source)
 {
     json_t *part = json_object();
@@ -56,6 +66,7 @@ static json_t *source_json(struct writer *w, const struct fingerprint_source *so
         put(w, part, "hardware_version", json_integer(source->hardware_version));
     }
     put_text(w, part, "captured", source->captured);
+    put_part(w, part, "parts", parts_json(w, source->parts));
     return part;
 }
 
@@ -70,6 +81,16 @@ static json_t *smbios_json(struct writer *w, const struct fingerprint_smbios *sm
     put_text(w, part, "serial", smbios->serial);
     put_text(w, part, "sku", smbios->sku);
     put_text(w, part, "family", smbios->family);
+    return part;
+}
+
+static json_t *bios_json(struct writer *w, const struct fingerprint_bios *bios)
+{
+    json_t *part = json_object();
+
+    put_text(w, part, "vendor", bios->vendor);
+    put_text(w, part, "version", bios->version);
+    put_text(w, part, "date", bios->date);
     return part;
 }
 
@@ -141,6 +162,13 @@ static json_t *license_json(struct writer *w, const struct fingerprint *fp)
     put_text(w, part, "status", fp->license_status);
     put_text(w, part, "product", fp->license_product);
     put_text(w, part, "partial_key", fp->license_partial_key);
+    put_text(w, part, "kms_host", fp->license_kms_host);
+    if (fp->has_license_rearms) {
+        put(w, part, "remaining_rearms", json_integer(fp->license_remaining_rearms));
+    }
+    if (fp->has_license_grace) {
+        put(w, part, "grace_minutes", json_integer(fp->license_grace_minutes));
+    }
     return part;
 }
 
@@ -168,6 +196,7 @@ static void fill(struct writer *w, json_t *root, const struct fingerprint *fp)
     put(w, root, "format", json_integer(FINGERPRINT_FORMAT));
     put_part(w, root, "source", source_json(w, &fp->source));
     put_part(w, root, "smbios", smbios_json(w, &fp->smbios));
+    put_part(w, root, "bios", bios_json(w, &fp->bios));
     put_text(w, root, "firmware", fp->firmware);
     if (fp->has_machine) {
         put_part(w, root, "machine", machine_json(w, fp));
@@ -179,6 +208,7 @@ static void fill(struct writer *w, json_t *root, const struct fingerprint *fp)
     if (fp->memory_mib > 0) {
         put(w, root, "memory_mib", json_integer(fp->memory_mib));
     }
+    put_text(w, root, "display", fp->display);
     put_text(w, root, "vmgenid", fp->vmgenid);
     put_part(w, root, "license", license_json(w, fp));
     put_part(w, root, "policy", policy_json(w, &fp->policy));

@@ -103,6 +103,16 @@ struct smbios_uuid smbios_uuid_swap(struct smbios_uuid uuid)
     return swapped;
 }
 
+bool smbios_uuid_is_none(const struct smbios_uuid *uuid)
+{
+    for (size_t i = 1; i < sizeof(uuid->bytes); i++) {
+        if (uuid->bytes[i] != uuid->bytes[0]) {
+            return false;
+        }
+    }
+    return uuid->bytes[0] == 0x00 || uuid->bytes[0] == 0xff;
+}
+
 bool smbios_uuid_equal(const struct smbios_uuid *a, const struct smbios_uuid *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;

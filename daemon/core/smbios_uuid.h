@@ -28,6 +28,8 @@ void smbios_uuid_format(const struct smbios_uuid *uuid, char text[SMBIOS_UUID_SI
 void smbios_uuid_format_vmware(const struct smbios_uuid *uuid, char text[SMBIOS_UUID_VMWARE_SIZE]);
 /* First 4, next 2, next 2 bytes reversed. */
 struct smbios_uuid smbios_uuid_swap(struct smbios_uuid uuid);
+/* All bits 0 or all 1: SMBIOS for "none". */
+bool smbios_uuid_is_none(const struct smbios_uuid *uuid);
 bool smbios_uuid_equal(const struct smbios_uuid *a, const struct smbios_uuid *b);
 
 /* A digest of any bytes as a UUID text (version 5, SHA-1 based, libuuid): names what was decided

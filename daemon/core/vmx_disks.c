@@ -11,13 +11,13 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "core/fingerprint_priv.h"
+#include "core/vmware.h"
 #include "core/vmx_priv.h"
 
 enum {
     SLOT_NUMBER_MAX = 999, /* what is read as a number; what VMware has is less */
     SLOTS_MAX = 1024,
     SHOWN_MAX = 96,
-    SERIAL_UNIT_MAX = 9, /* two digits have been seen; how more look is not known */
     SLOT_NAME_SIZE = 24,
 };
 
@@ -104,23 +104,6 @@ static const char *slot_get(const struct vmx *v, const struct slot *slot, const 
 
 /* --- controllers ------------------------------------------------------------------------------ */
 
-/* What VMware gives a guest whose .vmx names no SCSI controller. */
-static enum fingerprint_controller default_scsi(const struct vmx *v)
-{
-    static const char *const buslogic[] = {"win31",   "win95", "win98", "winme",
-                                           "win2000", "winnt", "winxp"};
-
-    if (vmx_guest_is_new_windows(v)) {
-        return FINGERPRINT_LSISAS1068;
-    }
-    for (size_t i = 0; !vmx_guest_is_64bit(v) && i < ARRAY_SIZE(buslogic); i++) {
-        if (str_istarts(v->guest, buslogic[i])) {
-            return FINGERPRINT_BUSLOGIC;
-        }
-    }
-    return FINGERPRINT_LSILOGIC;
-}
-
 static enum fingerprint_controller scsi_controller(struct vmx *v, int bus, bool first)
 {
     const char *device = vmx_get(v, "scsi%d.virtualdev", bus);
@@ -131,7 +114,7 @@ static enum fingerprint_controller scsi_controller(struct vmx *v, int bus, bool 
             return model;
         }
     }
-    model = default_scsi(v);
+    model = vmware_default_scsi(v->guest);
     if (first && device != NULL && *device != '\0') {
         vmx_note(v, "scsi%d.virtualDev = \"%.*s\" is not known here: taken as %s", bus, SHOWN_MAX,
                  device, fingerprint_controller_name(model));
@@ -210,46 +193,58 @@ static enum drive_type drive_type(const char *type, const char *file)
 /* facts/vmware.md 3, "Disk identity in the guest". */
 static void name_disk(struct vmx *v, const struct slot *slot, struct fingerprint_disk *disk)
 {
-    static const char *const models[BUS_KINDS] = {[BUS_SATA] = "VMware Virtual SATA Hard Drive",
-                                                  [BUS_NVME] = "VMware Virtual NVMe Disk",
-                                                  [BUS_IDE] = "VMware Virtual IDE Hard Drive"};
     const char *vendor = slot_get(v, slot, "vendorid");
     const char *product = slot_get(v, slot, "productid");
-    bool two_digits = (slot->kind == BUS_IDE || (slot->kind == BUS_SATA && slot->bus == 0)) &&
-                      slot->unit <= SERIAL_UNIT_MAX;
-    char serial[] = "00000000000000000001";
+    char serial[VMWARE_SERIAL_SIZE];
 
-    vmx_set(v, &disk->model, models[slot->kind]);
+    vmx_set(v, &disk->model, vmware_disk_model(disk->controller));
     if (slot->kind == BUS_SCSI) {
-        vmx_set(v, &disk->vendor, "VMware");
-        vmx_set(v, &disk->product, "Virtual disk");
+        vmx_set(v, &disk->vendor, VMWARE_DISK_VENDOR);
+        vmx_set(v, &disk->product, VMWARE_DISK_PRODUCT);
         vmx_set_text(v, &disk->vendor, vendor, FINGERPRINT_VENDOR_MAX, "vendorID");
         vmx_set_text(v, &disk->product, product, FINGERPRINT_PRODUCT_MAX, "productID");
     }
-    if (two_digits) {
-        serial[0] = (char)('0' + slot->bus);
-        serial[1] = (char)('0' + slot->unit);
+    if (vmware_disk_serial(disk->controller, disk->bus, disk->unit, serial)) {
         vmx_set(v, &disk->serial, serial);
     }
 }
 
-static void name_cdrom(struct vmx *v, const struct slot *slot, struct fingerprint_disk *cdrom)
+static void name_cdrom(struct vmx *v, struct fingerprint_disk *cdrom)
 {
-    static const char *const products[BUS_KINDS] = {
-        [BUS_SATA] = "VMware SATA CD01", [BUS_IDE] = "VMware IDE CDR10"};
+    const char *product = vmware_cdrom_product(cdrom->controller);
 
-    if (products[slot->kind] != NULL) {
-        vmx_set(v, &cdrom->vendor, "NECVMWar");
-        vmx_set(v, &cdrom->product, products[slot->kind]);
+    if (product != NULL) {
+        vmx_set(v, &cdrom->vendor, VMWARE_CDROM_VENDOR);
+        vmx_set(v, &cdrom->product, product);
     }
 }
 
-/* The serial of a SCSI disk is in the descriptor of its .vmdk, which we do not have. */
-static void note_serial(struct vmx *v, const struct slot *slot, const char *file, size_t index)
+static bool has_serial(struct vmx *v, const struct slot *slot)
 {
+    return slot->kind == BUS_SCSI && vmx_true(vmx_get(v, "disk.enableuuid"), false);
+}
+
+static const struct vmx_disk_file *find_file(const struct vmx_disk_files *files, const char *name)
+{
+    for (size_t i = 0; files != NULL && name != NULL && i < files->n; i++) {
+        if (str_equal(files->items[i].file, name)) {
+            return &files->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* The serial of a SCSI disk is in the descriptor of its .vmdk, if somebody had a look there. */
+static void capture_serial(struct vmx *v, const struct slot *slot, const char *file, size_t index)
+{
+    const struct vmx_disk_file *known = find_file(v->files, file);
     CLEANUP_FREE char *name = NULL;
 
-    if (slot->kind != BUS_SCSI || !vmx_true(vmx_get(v, "disk.enableuuid"), false)) {
+    if (!has_serial(v, slot)) {
+        return;
+    }
+    if (known != NULL && known->serial != NULL) {
+        vmx_set(v, &v->fp->disks[index].serial, known->serial);
         return;
     }
     vmx_set_text(v, &name, file, SHOWN_MAX, "a fileName");
@@ -318,12 +313,12 @@ static void add_drive(struct vmx *v, const struct slot *slot, bool first, struct
     drive->bus = slot->bus;
     drive->unit = slot->unit;
     if (kind == DRIVE_CDROM) {
-        name_cdrom(v, slot, drive);
+        name_cdrom(v, drive);
         return;
     }
     fp->has_disks = true;
     name_disk(v, slot, drive);
-    note_serial(v, slot, file, fp->n_disks - 1);
+    capture_serial(v, slot, file, fp->n_disks - 1);
 }
 
 /* bios.hddOrder = "scsi0:1,scsi0:0": the boot disk need not be the first by number. */
@@ -366,4 +361,27 @@ void vmx_capture_disks(struct vmx *v)
         }
     }
     note_boot_disk(v);
+}
+
+void vmx_list_disk_files(struct vmx *v, struct vmx_disk_files *files)
+{
+    CLEANUP(slots_fini) struct slots slots = {0};
+
+    find_slots(v, &slots);
+    for (size_t i = 0; i < slots.n && v->error == 0; i++) {
+        const struct slot *slot = &slots.items[i];
+        const char *file = slot_get(v, slot, "filename");
+
+        if (!has_serial(v, slot) || file == NULL || *file == '\0' ||
+            drive_type(slot_get(v, slot, "devicetype"), file) != DRIVE_DISK ||
+            find_file(files, file) != NULL) {
+            continue;
+        }
+        if (vec_reserve(&files->items, files->n, &files->cap, sizeof(*files->items)) < 0) {
+            v->error = -ENOMEM;
+            return;
+        }
+        files->items[files->n] = (struct vmx_disk_file){0};
+        vmx_set(v, &files->items[files->n++].file, file);
+    }
 }

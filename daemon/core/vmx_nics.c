@@ -6,30 +6,10 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/vmware.h"
 #include "core/vmx_priv.h"
 
 enum { NIC_NUMBER_MAX = 99, SHOWN_MAX = 64 };
-
-/* Six hex pairs with colons or dashes; not a group address and not all zero. */
-static bool read_mac(const char *text, char mac[MAC_SIZE])
-{
-    bool zero = true;
-
-    if (strlen(text) != MAC_SIZE - 1) {
-        return false;
-    }
-    for (size_t i = 0; i < MAC_SIZE - 1; i++) {
-        bool separator = i % 3 == 2;
-
-        if (separator ? text[i] != ':' && text[i] != '-' : ascii_hex(text[i]) < 0) {
-            return false;
-        }
-        zero = zero && (separator || text[i] == '0');
-        mac[i] = separator ? ':' : ascii_lower(text[i]);
-    }
-    mac[MAC_SIZE - 1] = '\0';
-    return !zero && ascii_hex(mac[1]) % 2 == 0;
-}
 
 /* The address type says which of the two keys counts; the other one may well be stale. */
 static void capture_mac(struct vmx *v, int n, struct fingerprint_nic *nic)
@@ -39,7 +19,6 @@ static void capture_mac(struct vmx *v, int n, struct fingerprint_nic *nic)
     const char *key = is_static ? "address" : "generatedAddress";
     const char *text = is_static ? vmx_get(v, "ethernet%d.address", n)
                                  : vmx_get(v, "ethernet%d.generatedaddress", n);
-    char mac[MAC_SIZE];
 
     if (type != NULL && *type != '\0' && !is_static && !str_iequal(type, "generated") &&
         !str_iequal(type, "vpx")) {
@@ -53,31 +32,10 @@ static void capture_mac(struct vmx *v, int n, struct fingerprint_nic *nic)
                  n, key, v->fp->n_nics);
         return;
     }
-    if (!read_mac(text, mac)) {
+    if (!vmware_parse_mac(text, nic->mac)) {
         vmx_note(v, "ethernet%d.%s = \"%.*s\" is no address of a network card; left out", n, key,
                  SHOWN_MAX, text);
-        return;
     }
-    memcpy(nic->mac, mac, sizeof(mac));
-}
-
-/* Windows 8 and Server 2012 or later: "windows8-64", "windows9srv-64", "windows2019srv-64". */
-static bool guest_is_windows_8(const struct vmx *v)
-{
-    return vmx_guest_is_new_windows(v) && str_istarts(v->guest, "windows") &&
-           !str_istarts(v->guest, "windows7");
-}
-
-/* What VMware gives a guest whose .vmx names no model. */
-static enum fingerprint_nic_model default_model(const struct vmx *v)
-{
-    if (*v->guest == '\0') {
-        return FINGERPRINT_NIC_UNKNOWN;
-    }
-    if (guest_is_windows_8(v)) {
-        return FINGERPRINT_NIC_E1000E;
-    }
-    return vmx_guest_is_64bit(v) ? FINGERPRINT_NIC_E1000 : FINGERPRINT_NIC_FLEXIBLE;
 }
 
 static enum fingerprint_nic_model capture_model(struct vmx *v, int n)
@@ -98,7 +56,7 @@ static enum fingerprint_nic_model capture_model(struct vmx *v, int n)
                  SHOWN_MAX, device);
         return FINGERPRINT_NIC_UNKNOWN;
     }
-    model = default_model(v);
+    model = vmware_default_nic(v->guest);
     if (model == FINGERPRINT_NIC_UNKNOWN) {
         vmx_note(v,
                  "ethernet%d has no virtualDev, and without guestOS VMware's choice is not "

@@ -8,11 +8,13 @@
 
 #include "core/fingerprint.h"
 #include "core/notes.h"
+#include "core/vmx.h"
 #include "core/vmx_dict.h"
 
 struct vmx {
     struct vmx_dict dict;
     struct fingerprint *fp;
+    const struct vmx_disk_files *files; /* NULL: nobody looked */
     struct notes *notes;
     size_t n_notes;
     int error; /* 0 or -ENOMEM, sticky: whoever sees it later stops there */
@@ -35,10 +37,6 @@ bool vmx_true(const char *value, bool fallback);
 void vmx_set_text(struct vmx *v, char **at, const char *value, size_t max, const char *what);
 /* *at becomes a text of our own. */
 void vmx_set(struct vmx *v, char **at, const char *text);
-bool vmx_guest_is_windows(const struct vmx *v);
-/* Windows Vista, Server 2008 and later. */
-bool vmx_guest_is_new_windows(const struct vmx *v);
-bool vmx_guest_is_64bit(const struct vmx *v);
 /* "12" below `max` without needless zeros at *at, which moves behind it; false: no such number. */
 bool vmx_take_number(const char **at, int max, int *ret_number);
 
@@ -47,5 +45,7 @@ bool vmx_take_number(const char **at, int max, int *ret_number);
 void vmx_capture_smbios(struct vmx *v); /* vmx_smbios.c */
 void vmx_capture_nics(struct vmx *v);   /* vmx_nics.c */
 void vmx_capture_disks(struct vmx *v);  /* vmx_disks.c */
+/* Appends the names of files that hold serial numbers. */
+void vmx_list_disk_files(struct vmx *v, struct vmx_disk_files *files);
 
 #endif

@@ -7,33 +7,17 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "core/vmware.h"
 #include "core/vmx_priv.h"
 
-enum {
-    HARDWARE_20 = 20,        /* EFI calls itself VMware20,1 from here on (inferred) */
-    HARDWARE_SMBIOS_27 = 13, /* SMBIOS 2.7 from here on, unless switched off */
-    SHOWN_MAX = 64,
-};
-
-static const char vmware[] = "VMware, Inc.";
-
-/* All bits 0 or 1: SMBIOS for "none". */
-static bool is_none(const struct smbios_uuid *uuid)
-{
-    for (size_t i = 1; i < sizeof(uuid->bytes); i++) {
-        if (uuid->bytes[i] != uuid->bytes[0]) {
-            return false;
-        }
-    }
-    return uuid->bytes[0] == 0x00 || uuid->bytes[0] == 0xff;
-}
+enum { SHOWN_MAX = 64 };
 
 /* Law 6: uuid.bios are the raw bytes at every hardware version; never uuid.location. */
 static void capture_uuid(struct vmx *v)
 {
     struct fingerprint_smbios *smbios = &v->fp->smbios;
     const char *text = vmx_get(v, "uuid.bios");
-    char serial[sizeof("VMware-") + SMBIOS_UUID_VMWARE_SIZE] = "VMware-";
+    char serial[sizeof(VMWARE_SERIAL_PREFIX) + SMBIOS_UUID_VMWARE_SIZE] = VMWARE_SERIAL_PREFIX;
     char told[SMBIOS_UUID_SIZE];
     struct smbios_uuid bytes;
 
@@ -42,7 +26,7 @@ static void capture_uuid(struct vmx *v)
                     "the guest and add them as smbios.uuid and smbios.serial");
         return;
     }
-    if (smbios_uuid_parse_vmware(text, &bytes, NULL) < 0 || is_none(&bytes)) {
+    if (smbios_uuid_parse_vmware(text, &bytes, NULL) < 0 || smbios_uuid_is_none(&bytes)) {
         vmx_note(v, "uuid.bios = \"%.*s\" is no UUID: left out, and the serial number with it",
                  SHOWN_MAX, text);
         return;
@@ -58,14 +42,10 @@ static void capture_product(struct vmx *v)
 {
     struct fingerprint_smbios *smbios = &v->fp->smbios;
 
-    vmx_set(v, &smbios->manufacturer, vmware);
-    vmx_set(v, &smbios->version, "None");
-    if (!v->efi) {
-        vmx_set(v, &smbios->product, "VMware Virtual Platform");
-        return;
-    }
-    vmx_set(v, &smbios->product, v->hardware >= HARDWARE_20 ? "VMware20,1" : "VMware7,1");
-    if (v->hardware >= HARDWARE_20 || v->hardware == 0) {
+    vmx_set(v, &smbios->manufacturer, VMWARE_MANUFACTURER);
+    vmx_set(v, &smbios->version, VMWARE_SYSTEM_VERSION);
+    vmx_set(v, &smbios->product, vmware_product(v->efi, v->hardware));
+    if (v->efi && (v->hardware >= VMWARE_HARDWARE_20 || v->hardware == 0)) {
         vmx_note(v,
                  "smbios.product \"%s\" follows from EFI and %s, which VMware does not promise: "
                  "compare it with what the guest shows (Win32_ComputerSystemProduct.Name)",
@@ -140,9 +120,10 @@ static void note_the_rest(struct vmx *v)
 {
     const char *version_27 = vmx_get(v, "acpi.smbiosversion2.7");
     const char *tag = vmx_get(v, "smbios.assettag");
-    bool old = v->hardware > 0 && !vmx_true(version_27, v->hardware >= HARDWARE_SMBIOS_27);
+    bool old = v->hardware > 0 && !vmx_true(version_27, v->hardware >= VMWARE_HARDWARE_SMBIOS_27);
 
-    if (old && *v->guest != '\0' && !vmx_guest_is_windows(v) && v->fp->smbios.uuid != NULL) {
+    if (old && *v->guest != '\0' && !vmware_guest_is_windows(v->guest) &&
+        v->fp->smbios.uuid != NULL) {
         vmx_note(v, "SMBIOS 2.4: a guest such as Linux printed the UUID in the other byte order "
                     "on VMware than it will on PVE (product_uuid, dmidecode). The bytes are the "
                     "same; what is bound to the printed text (e.g. RHSM) must be told");

@@ -21,7 +21,11 @@ static const char everything[] = "{\n"
                                  "    \"kind\": \"vmx\",\n"
                                  "    \"name\": \"B\xc3\xbcro\",\n"
                                  "    \"hardware_version\": 19,\n"
-                                 "    \"captured\": \"2026-11-23T10:00:00Z\"\n"
+                                 "    \"captured\": \"2026-11-23T10:00:00Z\",\n"
+                                 "    \"parts\": {\n"
+                                 "      \"smbios.uuid\": \"vmx+windows\",\n"
+                                 "      \"nics.mac\": \"windows\"\n"
+                                 "    }\n"
                                  "  },\n"
                                  "  \"smbios\": {\n"
                                  "    \"uuid\": \"5c241f42-a87f-fa60-6af6-a46351ced0eb\",\n"
@@ -32,6 +36,11 @@ static const char everything[] = "{\n"
                                  "ce d0 eb\",\n"
                                  "    \"sku\": \"s\",\n"
                                  "    \"family\": \"f\"\n"
+                                 "  },\n"
+                                 "  \"bios\": {\n"
+                                 "    \"vendor\": \"VMware, Inc.\",\n"
+                                 "    \"version\": \"VMW71.00V\",\n"
+                                 "    \"date\": \"11/12/2020\"\n"
                                  "  },\n"
                                  "  \"firmware\": \"efi\",\n"
                                  "  \"machine\": {\n"
@@ -76,12 +85,16 @@ static const char everything[] = "{\n"
                                  "    \"cores\": 4\n"
                                  "  },\n"
                                  "  \"memory_mib\": 8192,\n"
+                                 "  \"display\": \"vmware-svga\",\n"
                                  "  \"vmgenid\": \"eb219c71-ed70-3191-9bed-7fb23f377824\",\n"
                                  "  \"license\": {\n"
                                  "    \"channel\": \"MAK\",\n"
                                  "    \"status\": \"licensed\",\n"
                                  "    \"product\": \"Windows Server\",\n"
-                                 "    \"partial_key\": \"AB12C\"\n"
+                                 "    \"partial_key\": \"AB12C\",\n"
+                                 "    \"kms_host\": \"kms.example.com:1688\",\n"
+                                 "    \"remaining_rearms\": 0,\n"
+                                 "    \"grace_minutes\": 259200\n"
                                  "  },\n"
                                  "  \"policy\": {\n"
                                  "    \"on_drift\": \"refuse\",\n"
@@ -122,6 +135,15 @@ static void everything_is_read(void **state)
     assert_int_equal(fp->cores, 4);
     assert_int_equal(fp->memory_mib, 8192);
     assert_string_equal(fp->license_partial_key, "AB12C");
+    assert_string_equal(fp->license_kms_host, "kms.example.com:1688");
+    assert_true(fp->has_license_rearms && fp->has_license_grace);
+    assert_int_equal(fp->license_remaining_rearms, 0);
+    assert_int_equal(fp->license_grace_minutes, 259200);
+    assert_string_equal(fp->source.parts[FINGERPRINT_PART_NICS_MAC], "windows");
+    assert_null(fp->source.parts[FINGERPRINT_PART_NAME]);
+    assert_true(fp->has_bios);
+    assert_string_equal(fp->bios.date, "11/12/2020");
+    assert_string_equal(fp->display, "vmware-svga");
     assert_int_equal(fp->policy.on_drift, FINGERPRINT_DRIFT_REFUSE);
     assert_int_equal(fp->policy.disks, FINGERPRINT_KEEP);
     assert_true(fp->policy.has_nics);
@@ -271,6 +293,16 @@ static const struct refusal refusals[] = {
     {"\"license\":\"MAK\"", "license: ", "object"},
     {"\"license\":{\"key\":\"x\"}", "license: ", "partial_key"},
     {"\"license\":{\"channel\":1}", "license.channel: ", "text"},
+    {"\"license\":{\"remaining_rearms\":-1}", "license.remaining_rearms: ", "0"},
+    {"\"license\":{\"grace_minutes\":\"1\"}", "license.grace_minutes: ", "number"},
+    {"\"license\":{\"kms_host\":1}", "license.kms_host: ", "text"},
+    {"\"bios\":{}", "bios: ", "empty"},
+    {"\"bios\":{\"vendor\":1}", "bios.vendor: ", "text"},
+    {"\"bios\":{\"release\":\"x\"}", "bios: ", "vendor"},
+    {"\"display\":\"cirrus\"", "display: ", "vmware-svga"},
+    {"\"source\":{\"parts\":{\"uuid\":\"vmx\"}}", "source.parts: ", "smbios.uuid"},
+    {"\"source\":{\"parts\":{\"nics\":1}}", "source.parts.nics: ", "text"},
+    {"\"source\":{\"parts\":[]}", "source.parts: ", "object"},
     {"\"license\":{\"status\":1}", "license.status: ", "text"},
     {"\"license\":{\"product\":1}", "license.product: ", "text"},
     {"\"license\":{\"partial_key\":\"AAAAA-BBBBB\"}", "license.partial_key: ", "at most 5"},
