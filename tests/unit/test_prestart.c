@@ -51,7 +51,7 @@ static const struct row rows[] = {
     {"settled, drift: refuse", DIFFERS, FP(DRIFT("refuse")), .settled = true,
      .answer = PRESTART_WARN, .says = "the volume is away"},
     {"our own start", DIFFERS, FP(""), .ours = true, .answer = PRESTART_WARN,
-     .says = "pve-hwid log 105"},
+     .says = "no start is stopped twice"},
     {"bad fingerprint", DIFFERS, "{", .answer = PRESTART_WARN, .says = "/fp.json"},
     {"bad config", "a\001b: c\n\0", "{", .answer = PRESTART_WARN, .says = "WARNING"},
     {"bad line", "bad line\n" DIFFERS, FP(""), .answer = PRESTART_WARN, .says = "line 1"},
