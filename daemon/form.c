@@ -2,6 +2,7 @@
 /* See form.h. */
 #include "form.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -40,6 +41,31 @@ bool form_path_is_sane(const char *path)
         }
     }
     return true;
+}
+
+int form_url(const char *base, const struct api_request *request, const struct buf *form,
+             char **ret_url, struct err *err)
+{
+    bool query = request->method == API_GET && form->len > 0;
+    char *url;
+
+    if (!form_path_is_sane(request->path)) {
+        return err_set(err, -EINVAL, "'%.200s' is no path of the API", request->path);
+    }
+    url = str_printf("%s%s%s%s", base, request->path, query ? "?" : "", query ? form->data : "");
+    if (url == NULL) {
+        return err_oom(err);
+    }
+    *ret_url = url;
+    return 0;
+}
+
+char *form_origin(const char *url)
+{
+    const char *host = strstr(url, "://");
+    const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
+
+    return slash == NULL ? str_dup(url) : str_ndup(url, (size_t)(slash - url));
 }
 
 void form_take_reason(const char *line, size_t len, char *reason, size_t size)

@@ -10,29 +10,33 @@
  * alike.
  *
  * Sent twice? curl sends a request again by itself when a reused connection dies before the first
- * byte of the answer. That is right for reading (PVE closes idle connections at will) and wrong for
- * a change, which PVE may have carried out just before its worker died. curl does so on reused
- * connections only and has no switch for it, so everything but GET gets a connection of its own,
- * for one TLS handshake (some ms) per change; it stays open for the next GET.
+ * byte of the answer. Right for reading (PVE closes idle connections at will), wrong for a change,
+ * which PVE may have carried out just before its worker died. curl does so on reused connections
+ * only and has no switch for it, so everything but GET gets a connection of its own, for one TLS
+ * handshake (some ms) per change; it stays open for the next GET.
  */
 #include "http.h"
 
+#include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/buf.h"
 #include "base/str.h"
 #include "form.h"
 
 enum {
-    REASON_MAX = 1024,        /* bytes kept of a reason phrase; PVE's longest seen has 170 */
+    REASON_MAX = 1024,        /* bytes kept of a reason phrase; PVE's longest has 170 */
     IDLE_CONNECTIONS = 2,     /* kept open for reuse, about 40 KiB each */
     CA_CACHE_SECONDS = 60,    /* how long curl keeps the CA file parsed */
     SEND_BUFFER = 16384,      /* curl's least; a form is about 1 KiB */
     TIMER_ACCURACY_US = 1000, /* sd-event's own default would be 250 ms */
 };
+
+static const char no_expect[] = "Expect:"; /* never wait for a 100-continue */
 
 struct http {
     CURLM *multi;
@@ -40,18 +44,23 @@ struct http {
     sd_event_source *timer;
     char *base_url;
     char *origin; /* base_url without its path, for people */
-    char *ca_file;
-    struct curl_slist *headers; /* the first one is the authorization */
+    enum http_trust trust;
+    char *ca_file;              /* NULL: the system's */
+    char *certificate;          /* NULL: none */
+    struct curl_slist *headers; /* of every request; the authorization is among them */
     unsigned connect_timeout_ms, timeout_ms;
-    struct http_transfer *first;
+    http_explain explain;
+    LIST_HEAD(, http_transfer) transfers;
 };
 
 struct http_transfer {
     struct http *http;
-    struct http_transfer *prev, *next;
+    LIST_ENTRY(http_transfer) list;
     CURL *easy;
     struct buf form; /* of the query or the body */
     struct buf body;
+    struct curl_slist *headers; /* NULL: those of every request */
+    bool probe;                 /* nothing is sent: the peer's certificate is the answer */
     bool headers_whole;
     char reason[REASON_MAX];
     char detail[CURL_ERROR_SIZE];
@@ -63,29 +72,30 @@ struct http_transfer {
 
 static void http_drain(struct http *http);
 
+static void http_act(struct http *http, curl_socket_t fd, int flags)
+{
+    int running;
+
+    (void)curl_multi_socket_action(http->multi, fd, flags, &running); /* errors are per transfer */
+    http_drain(http);
+}
+
 static int http_on_socket(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-    struct http *http = userdata;
     int flags = ((revents & EPOLLIN) != 0 ? CURL_CSELECT_IN : 0) |
                 ((revents & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0) |
                 ((revents & (EPOLLERR | EPOLLHUP)) != 0 ? CURL_CSELECT_ERR : 0);
-    int running;
 
     (void)source;
-    (void)curl_multi_socket_action(http->multi, fd, flags, &running); /* errors are per transfer */
-    http_drain(http);
+    http_act(userdata, fd, flags);
     return 0;
 }
 
 static int http_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    struct http *http = userdata;
-    int running;
-
     (void)source;
     (void)usec;
-    (void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running); /* as above */
-    http_drain(http);
+    http_act(userdata, CURL_SOCKET_TIMEOUT, 0);
     return 0;
 }
 
@@ -148,72 +158,46 @@ static const char *transfer_cause(const struct http_transfer *t, CURLcode code)
     return t->detail[0] != '\0' ? t->detail : curl_easy_strerror(code);
 }
 
-static void transfer_explain_certificate(const struct http_transfer *t, struct err *err)
-{
-    static const char prefix[] = "SSL certificate problem: ";
-    const struct http *http = t->http;
-    const char *detail = str_starts(t->detail, prefix) ? t->detail + strlen(prefix) : t->detail;
-
-    /* Chain and name share one code; CURLINFO_SSL_VERIFYRESULT does not tell them apart either. */
-    if (strstr(detail, "subject name") != NULL) {
-        (void)err_set(err, 0,
-                      "%s shows a certificate of another name (%s); set api_url in pve-hwid.conf "
-                      "to a name or address that its certificate has",
-                      http->origin, detail);
-        return;
-    }
-    (void)err_set(err, 0,
-                  "the certificate of %s cannot be verified with %s: %s; if this node has a "
-                  "certificate of its own (pveproxy-ssl.pem), set ca_file in pve-hwid.conf to the "
-                  "CA that signed it",
-                  http->origin, http->ca_file, detail);
-}
-
-static void transfer_explain_timeout(const struct http_transfer *t, struct err *err)
-{
-    const struct http *http = t->http;
-
-    if (transfer_was_sent(t)) {
-        (void)err_set(err, 0, "%s did not answer within %u ms", http->origin, http->timeout_ms);
-        return;
-    }
-    (void)err_set(err, 0, "cannot reach %s: no connection within %u ms; is pveproxy running?",
-                  http->origin, http->connect_timeout_ms);
-}
-
 /* The codes that have a sentence of their own; curl has a hundred others. */
-static void transfer_explain(const struct http_transfer *t, CURLcode code, struct err *err)
+static enum http_failure_kind transfer_failure(const struct http_transfer *t, CURLcode code)
+{
+    static const struct {
+        CURLcode code;
+        enum http_failure_kind kind;
+    } rows[] = {
+        {CURLE_SSL_CACERT_BADFILE, HTTP_NO_CA},     {CURLE_OPERATION_TIMEDOUT, HTTP_TIMEOUT},
+        {CURLE_COULDNT_RESOLVE_HOST, HTTP_NO_HOST}, {CURLE_COULDNT_CONNECT, HTTP_NO_CONNECTION},
+        {CURLE_SSL_CONNECT_ERROR, HTTP_NO_TLS},     {CURLE_OUT_OF_MEMORY, HTTP_NO_MEMORY},
+    };
+
+    if (t->body.error != 0) {
+        return t->body.error == -EFBIG ? HTTP_TOO_LONG : HTTP_NO_MEMORY;
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        return http_certificate_failure(t->detail);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].code == code) {
+            return rows[i].kind;
+        }
+    }
+    return HTTP_BROKEN;
+}
+
+static enum http_failure_kind transfer_explain(const struct http_transfer *t, CURLcode code,
+                                               struct err *err)
 {
     const struct http *http = t->http;
-    const char *cause = transfer_cause(t, code);
+    struct http_failure failure = {.kind = transfer_failure(t, code),
+                                   .sent = transfer_was_sent(t),
+                                   .origin = http->origin,
+                                   .ca_file = http->ca_file,
+                                   .connect_timeout_ms = http->connect_timeout_ms,
+                                   .timeout_ms = http->timeout_ms,
+                                   .cause = transfer_cause(t, code)};
 
-    if (t->body.error == -EFBIG) {
-        (void)err_set(err, 0, "the answer of %s is longer than the %d bytes allowed", http->origin,
-                      HTTP_BODY_MAX);
-    } else if (code == CURLE_OUT_OF_MEMORY || t->body.error != 0) {
-        (void)err_oom(err);
-    } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
-        transfer_explain_certificate(t, err);
-    } else if (code == CURLE_SSL_CACERT_BADFILE) {
-        (void)err_set(err, 0,
-                      "cannot use the CA file %s to verify %s: it is missing, unreadable or holds "
-                      "no certificate; see ca_file in pve-hwid.conf",
-                      http->ca_file, http->origin);
-    } else if (code == CURLE_OPERATION_TIMEDOUT) {
-        transfer_explain_timeout(t, err);
-    } else if (code == CURLE_COULDNT_RESOLVE_HOST) {
-        (void)err_set(err, 0, "cannot reach %s: no such host name; see api_url in pve-hwid.conf",
-                      http->origin);
-    } else if (code == CURLE_COULDNT_CONNECT) {
-        (void)err_set(err, 0, "cannot reach %s: %c%s; is pveproxy running?", http->origin,
-                      ascii_lower(cause[0]), cause[0] != '\0' ? cause + 1 : "");
-    } else if (code == CURLE_SSL_CONNECT_ERROR) {
-        (void)err_set(err, 0, "cannot reach %s: no TLS there (%s); is that the port of pveproxy?",
-                      http->origin, cause);
-    } else {
-        (void)err_set(err, 0, "the exchange with %s failed%s: %s", http->origin,
-                      transfer_was_sent(t) ? " before the whole answer was there" : "", cause);
-    }
+    http->explain(&failure, err);
+    return failure.kind;
 }
 
 /* --- one transfer -------------------------------------------------------------------------- */
@@ -240,12 +224,33 @@ static size_t transfer_on_body(char *bytes, size_t size, size_t n, void *userdat
     return t->body.error == 0 ? size * n : 0; /* 0 of some bytes: curl gives up */
 }
 
+static int headers_add(struct curl_slist **headers, const char *line)
+{
+    struct curl_slist *grown = curl_slist_append(*headers, line);
+
+    if (grown == NULL) {
+        return -ENOMEM;
+    }
+    *headers = grown;
+    return 0;
+}
+
+/* Any of them may be a secret. */
+static void headers_free(struct curl_slist *headers)
+{
+    for (struct curl_slist *line = headers; line != NULL; line = line->next) {
+        explicit_bzero(line->data, strlen(line->data));
+    }
+    curl_slist_free_all(headers);
+}
+
 static void transfer_free(struct http_transfer *t)
 {
     if (t == NULL) {
         return;
     }
     curl_easy_cleanup(t->easy);
+    headers_free(t->headers);
     buf_fini(&t->form);
     buf_fini(&t->body);
     free(t);
@@ -254,39 +259,46 @@ DEFINE_CLEANUP(struct http_transfer, transfer_free)
 
 static void transfer_unlink(struct http_transfer *t)
 {
-    struct http *http = t->http;
+    (void)curl_multi_remove_handle(t->http->multi, t->easy); /* it is in there */
+    LIST_REMOVE(t, list);
+}
 
-    (void)curl_multi_remove_handle(http->multi, t->easy); /* it is in there */
-    if (t->prev != NULL) {
-        t->prev->next = t->next;
-    } else {
-        http->first = t->next;
+/* The first of the chain is the peer's own. */
+static void transfer_take_certificate(struct http_transfer *t)
+{
+    struct curl_certinfo *chain = NULL;
+
+    (void)curl_easy_getinfo(t->easy, CURLINFO_CERTINFO, &chain); /* else NULL */
+    if (chain == NULL || chain->num_of_certs < 1) {
+        return;
     }
-    if (t->next != NULL) {
-        t->next->prev = t->prev;
+    for (const struct curl_slist *line = chain->certinfo[0]; line != NULL; line = line->next) {
+        if (str_starts(line->data, "Cert:")) {
+            buf_adds(&t->body, line->data + strlen("Cert:"));
+        }
     }
 }
 
 static void transfer_finish(struct http_transfer *t, CURLcode code)
 {
     struct err err = {""};
-    struct http_answer answer = {
-        .result = API_OK, .reason = t->reason, .body = t->body.data, .len = t->body.len};
+    struct http_answer answer = {.result = API_OK, .reason = t->reason, .body = ""};
     long status = 0;
 
     (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status); /* else 0 */
-    if (code == CURLE_OK) {
-        answer.status = (int)status;
-        answer.body = t->body.data != NULL ? t->body.data : "";
-    } else {
-        transfer_explain(t, code, &err);
-        answer = (struct http_answer){
-            .result = transfer_was_sent(t) ? API_LOST : API_UNREACHABLE,
-            .reason = "",
-            .body = "",
-            .error = err.text,
-        };
+    if (code == CURLE_OK && t->probe) {
+        transfer_take_certificate(t);
     }
+    if (code != CURLE_OK) {
+        answer.result = transfer_was_sent(t) ? API_LOST : API_UNREACHABLE;
+        answer.reason = "";
+        answer.failure = transfer_explain(t, code, &err);
+        answer.error = err.text;
+    } else if (t->body.data != NULL) {
+        answer.body = t->body.data;
+        answer.len = t->body.len;
+    }
+    answer.status = code == CURLE_OK ? (int)status : 0;
     transfer_unlink(t);
     t->done(t->userdata, &answer);
     transfer_free(t);
@@ -307,14 +319,14 @@ static void http_drain(struct http *http)
         }
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t); /* set by us */
         /* curl takes a connection that ends among the headers for a whole answer without a body */
-        transfer_finish(t, code == CURLE_OK && !t->headers_whole ? CURLE_GOT_NOTHING : code);
+        transfer_finish(t, code == CURLE_OK && !t->headers_whole && !t->probe ? CURLE_GOT_NOTHING
+                                                                              : code);
     }
 }
 
 /* --- building a request -------------------------------------------------------------------- */
 
-/* Options that fail only for want of memory or because this curl lacks them: one verdict for all.
- */
+/* What fails only for want of memory or because this curl lacks it: one verdict for all. */
 #define SET(option, value)                                                                         \
     do {                                                                                           \
         if (rc == CURLE_OK) {                                                                      \
@@ -324,14 +336,21 @@ static void http_drain(struct http *http)
 
 static CURLcode set_security(CURL *easy, const struct http *http)
 {
+    const char *pem = http->certificate != NULL ? http->certificate : "";
+    struct curl_blob certificate = {(char *)pem, strlen(pem), CURL_BLOB_COPY}; /* only read */
     CURLcode rc = CURLE_OK;
 
     SET(CURLOPT_PROTOCOLS_STR, "https");
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_CAINFO, http->ca_file);
-    SET(CURLOPT_CAPATH, NULL); /* not the system's CAs besides ours */
+    SET(CURLOPT_SSL_VERIFYPEER, http->trust == HTTP_TRUST_ANY ? 0L : 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, http->trust == HTTP_TRUST_CA ? 2L : 0L);
+    if (http->ca_file != NULL || http->certificate != NULL) {
+        SET(CURLOPT_CAINFO, http->ca_file);
+        SET(CURLOPT_CAPATH, NULL); /* not the system's CAs besides ours */
+    }
+    if (http->certificate != NULL) {
+        SET(CURLOPT_CAINFO_BLOB, &certificate); /* a leaf may be the anchor: curl's own default */
+    }
     SET(CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_SECONDS);
     SET(CURLOPT_PROXY, ""); /* whatever the environment says */
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -339,13 +358,14 @@ static CURLcode set_security(CURL *easy, const struct http *http)
     return rc;
 }
 
-static CURLcode set_transport(CURL *easy, const struct http *http)
+static CURLcode set_transport(CURL *easy, const struct http_transfer *t)
 {
+    const struct http *http = t->http;
     CURLcode rc = CURLE_OK;
 
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* HTTP/2 has no reason phrase */
-    SET(CURLOPT_HTTPHEADER, http->headers);
+    SET(CURLOPT_HTTPHEADER, t->headers != NULL ? t->headers : http->headers);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)http->connect_timeout_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)http->timeout_ms);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER);
@@ -371,34 +391,20 @@ static CURLcode set_request(CURL *easy, struct http_transfer *t, enum api_method
     CURLcode rc = CURLE_OK;
 
     SET(CURLOPT_URL, url);
+    if (t->probe) {
+        SET(CURLOPT_CONNECT_ONLY, 1L);
+        SET(CURLOPT_CERTINFO, 1L);
+    }
     if (method == API_GET) {
         return rc;
     }
     SET(CURLOPT_POSTFIELDSIZE, (long)t->form.len);
     SET(CURLOPT_POSTFIELDS, t->form.data); /* not copied: t->form lives as long */
-    SET(CURLOPT_CUSTOMREQUEST, method == API_PUT ? "PUT" : "POST");
+    SET(CURLOPT_CUSTOMREQUEST, api_method_name(method));
     SET(CURLOPT_FRESH_CONNECT, 1L); /* never sent twice: see the top of this file */
     return rc;
 }
 #undef SET
-
-static int build_url(const struct http *http, const struct api_request *request,
-                     const struct buf *form, char **ret_url, struct err *err)
-{
-    bool query = request->method == API_GET && form->len > 0;
-    char *url;
-
-    if (!form_path_is_sane(request->path)) {
-        return err_set(err, -EINVAL, "'%.200s' is no path of the API", request->path);
-    }
-    url = str_printf("%s%s%s%s", http->base_url, request->path, query ? "?" : "",
-                     query ? form->data : "");
-    if (url == NULL) {
-        return err_oom(err);
-    }
-    *ret_url = url;
-    return 0;
-}
 
 static int transfer_prepare(struct http_transfer *t, const struct api_request *request,
                             struct err *err)
@@ -411,12 +417,12 @@ static int transfer_prepare(struct http_transfer *t, const struct api_request *r
     if (t->easy == NULL || form_encode(request, &t->form) < 0) {
         return err_oom(err);
     }
-    rc = build_url(t->http, request, &t->form, &url, err);
+    rc = form_url(t->http->base_url, request, &t->form, &url, err);
     if (rc < 0) {
         return rc;
     }
     code = set_security(t->easy, t->http);
-    code = code != CURLE_OK ? code : set_transport(t->easy, t->http);
+    code = code != CURLE_OK ? code : set_transport(t->easy, t);
     code = code != CURLE_OK ? code : set_answer(t->easy, t);
     code = code != CURLE_OK ? code : set_request(t->easy, t, request->method, url);
     if (code != CURLE_OK) {
@@ -427,34 +433,72 @@ static int transfer_prepare(struct http_transfer *t, const struct api_request *r
     return 0;
 }
 
-int http_send(struct http *http, const struct api_request *request, http_done done, void *userdata,
-              struct http_transfer **ret_transfer, struct err *err)
+static struct http_transfer *transfer_new(struct http *http, http_done done, void *userdata)
 {
-    CLEANUP(transfer_freep) struct http_transfer *t = calloc(1, sizeof(*t));
-    int rc;
+    struct http_transfer *t = calloc(1, sizeof(*t));
 
-    if (t == NULL) {
-        return err_oom(err);
+    if (t != NULL) {
+        t->http = http;
+        t->body.max = HTTP_BODY_MAX;
+        t->done = done;
+        t->userdata = userdata;
     }
-    *t = (struct http_transfer){
-        .http = http, .body = BUF_INIT(HTTP_BODY_MAX), .done = done, .userdata = userdata};
-    rc = transfer_prepare(t, request, err);
+    return t;
+}
+
+/* Hands it to curl and to the list, which own it then. */
+static int transfer_start(struct http_transfer **at, const struct api_request *request,
+                          struct err *err)
+{
+    struct http_transfer *t = *at;
+    struct http *http = t->http;
+    int rc = transfer_prepare(t, request, err);
+
     if (rc < 0) {
         return rc;
     }
     if (curl_multi_add_handle(http->multi, t->easy) != CURLM_OK) {
         return err_oom(err);
     }
-    t->next = http->first;
-    if (t->next != NULL) {
-        t->next->prev = t;
-    }
-    http->first = t;
-    if (ret_transfer != NULL) {
-        *ret_transfer = t;
-    }
-    STEAL(t); /* the list's */
+    LIST_INSERT_HEAD(&http->transfers, t, list);
+    *at = NULL;
     return 0;
+}
+
+int http_send(struct http *http, const struct api_request *request, http_done done, void *userdata,
+              struct http_transfer **ret_transfer, struct err *err)
+{
+    CLEANUP(transfer_freep) struct http_transfer *t = transfer_new(http, done, userdata);
+    int rc = t == NULL ? err_oom(err) : transfer_start(&t, request, err);
+
+    if (rc == 0 && ret_transfer != NULL) {
+        *ret_transfer = LIST_FIRST(&http->transfers);
+    }
+    return rc;
+}
+
+int http_send_with(struct http *http, const char *header, const struct api_request *request,
+                   http_done done, void *userdata, struct err *err)
+{
+    CLEANUP(transfer_freep) struct http_transfer *t = transfer_new(http, done, userdata);
+
+    if (t == NULL || headers_add(&t->headers, no_expect) < 0 ||
+        headers_add(&t->headers, header) < 0) {
+        return err_oom(err);
+    }
+    return transfer_start(&t, request, err);
+}
+
+int http_get_certificate(struct http *http, http_done done, void *userdata, struct err *err)
+{
+    const struct api_request nothing = {.method = API_GET, .path = (char *)"/"}; /* only read */
+    CLEANUP(transfer_freep) struct http_transfer *t = transfer_new(http, done, userdata);
+
+    if (t == NULL) {
+        return err_oom(err);
+    }
+    t->probe = true;
+    return transfer_start(&t, &nothing, err);
 }
 
 void http_cancel(struct http_transfer *transfer)
@@ -465,41 +509,26 @@ void http_cancel(struct http_transfer *transfer)
 
 /* --- the whole ----------------------------------------------------------------------------- */
 
-static int http_add_header(struct http *http, const char *line)
-{
-    struct curl_slist *grown = curl_slist_append(http->headers, line);
-
-    if (grown == NULL) {
-        return -ENOMEM;
-    }
-    http->headers = grown;
-    return 0;
-}
-
 static int http_add_headers(struct http *http, const char *authorization)
 {
-    CLEANUP_FREE char *line = str_printf("Authorization: %s", authorization);
-    int rc = line == NULL ? -ENOMEM : http_add_header(http, line);
+    CLEANUP_FREE char *line = NULL;
+    int rc = headers_add(&http->headers, no_expect);
 
-    if (line != NULL) {
-        explicit_bzero(line, strlen(line));
+    if (rc < 0 || authorization == NULL) {
+        return rc;
     }
-    if (rc == 0) {
-        rc = http_add_header(http, "Expect:"); /* never wait for a 100-continue */
+    line = str_printf("Authorization: %s", authorization);
+    if (line == NULL) {
+        return -ENOMEM;
     }
+    rc = headers_add(&http->headers, line);
+    explicit_bzero(line, strlen(line));
     return rc;
 }
 
-static int http_add_timer(struct http *http)
+static bool http_configure_multi(struct http *http, unsigned connections)
 {
-    int rc = sd_event_add_time_relative(http->event, &http->timer, CLOCK_MONOTONIC, 0,
-                                        TIMER_ACCURACY_US, http_on_timer, http);
-
-    return rc < 0 ? rc : sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
-}
-
-static bool http_configure_multi(struct http *http)
-{
+    long idle = connections != 0 ? (long)connections : (long)IDLE_CONNECTIONS;
     CURLM *multi = http->multi;
 
     return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, http_watch_socket) == CURLM_OK &&
@@ -507,16 +536,7 @@ static bool http_configure_multi(struct http *http)
            curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, http_watch_timer) == CURLM_OK &&
            curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
            curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS) == CURLM_OK;
-}
-
-/* "https://host:port" of "https://host:port/api2/json". */
-static char *url_origin(const char *url)
-{
-    const char *host = strstr(url, "://");
-    const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
-
-    return slash == NULL ? str_dup(url) : str_ndup(url, (size_t)(slash - url));
+           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, idle) == CURLM_OK;
 }
 
 int http_new(sd_event *event, const struct http_settings *settings, struct http **ret,
@@ -525,6 +545,7 @@ int http_new(sd_event *event, const struct http_settings *settings, struct http 
     CLEANUP(http_freep) struct http *http = NULL;
     int rc;
 
+    assert((settings->trust == HTTP_TRUST_ONE) == (settings->certificate != NULL));
     if (!str_starts(settings->base_url, "https://")) {
         return err_set(err, -EINVAL, "%s is not an https:// address; see api_url in pve-hwid.conf",
                        settings->base_url);
@@ -537,16 +558,21 @@ int http_new(sd_event *event, const struct http_settings *settings, struct http 
     http->event = sd_event_ref(event);
     http->connect_timeout_ms = settings->connect_timeout_ms;
     http->timeout_ms = settings->timeout_ms;
-    http->base_url = str_dup(settings->base_url);
-    http->origin = url_origin(settings->base_url);
-    http->ca_file = str_dup(settings->ca_file);
+    http->trust = settings->trust;
+    http->explain = settings->explain != NULL ? settings->explain : http_explain_pve;
+    http->origin = form_origin(settings->base_url);
     http->multi = curl_multi_init();
-    if (http->base_url == NULL || http->origin == NULL || http->ca_file == NULL ||
-        http->multi == NULL || !http_configure_multi(http) ||
+    if (http->origin == NULL || http->multi == NULL ||
+        str_replace(&http->base_url, settings->base_url) < 0 ||
+        str_replace(&http->ca_file, settings->ca_file) < 0 ||
+        str_replace(&http->certificate, settings->certificate) < 0 ||
+        !http_configure_multi(http, settings->connections) ||
         http_add_headers(http, settings->authorization) < 0) {
         return err_oom(err);
     }
-    rc = http_add_timer(http);
+    rc = sd_event_add_time_relative(event, &http->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_US,
+                                    http_on_timer, http);
+    rc = rc < 0 ? rc : sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
     if (rc < 0) {
         return err_set(err, rc, "cannot make a timer: %s", strerror(-rc));
     }
@@ -559,19 +585,17 @@ void http_free(struct http *http)
     if (http == NULL) {
         return;
     }
-    while (http->first != NULL) {
-        http_cancel(http->first);
+    while (!LIST_EMPTY(&http->transfers)) {
+        http_cancel(LIST_FIRST(&http->transfers));
     }
     curl_multi_cleanup(http->multi); /* tells of the idle connections' sockets: needs the rest */
-    if (http->headers != NULL) {
-        explicit_bzero(http->headers->data, strlen(http->headers->data));
-    }
-    curl_slist_free_all(http->headers);
+    headers_free(http->headers);
     sd_event_source_disable_unref(http->timer);
     sd_event_unref(http->event);
     free(http->base_url);
     free(http->origin);
     free(http->ca_file);
+    free(http->certificate);
     free(http);
     curl_global_cleanup();
 }

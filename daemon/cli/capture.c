@@ -9,16 +9,37 @@
 #include "base/str.h"
 #include "cli/args.h"
 #include "cli/capture.h"
+#include "cli/capture_vcenter.h"
+
+static bool wants_vcenter(const struct capture_options *o)
+{
+    return o->user != NULL || o->password_file != NULL || o->folder != NULL || o->cluster != NULL ||
+           o->cacert != NULL || o->thumbprint != NULL || o->timeout != NULL || o->all ||
+           o->insecure;
+}
 
 static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(capture_set_fini) struct capture_set set = {0};
     struct capture_options options = {0};
+    bool merge = false;
     const struct arg_option table[] = {
         {"output", 'o', ARG_TEXT, &options.output},
         {"force", 'f', ARG_FLAG, &options.force},
         {"from", '\0', ARG_TEXT, &options.from},
         {"vm", '\0', ARG_TEXT, &options.vm},
+        {"vcenter", '\0', ARG_TEXT, &options.vcenter},
+        {"user", '\0', ARG_TEXT, &options.user},
+        {"password-file", '\0', ARG_TEXT, &options.password_file},
+        {"all", '\0', ARG_FLAG, &options.all},
+        {"folder", '\0', ARG_TEXT, &options.folder},
+        {"cluster", '\0', ARG_TEXT, &options.cluster},
+        {"cacert", '\0', ARG_TEXT, &options.cacert},
+        {"thumbprint", '\0', ARG_TEXT, &options.thumbprint},
+        {"insecure", '\0', ARG_FLAG, &options.insecure},
+        {"timeout", '\0', ARG_TEXT, &options.timeout},
+        {"merge", '\0', ARG_FLAG, &merge},
+        {"prefer", '\0', ARG_TEXT, &options.prefer},
     };
     struct args args;
     struct err err = {""};
@@ -27,16 +48,33 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, table, ARRAY_SIZE(table), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
+    if (args.n > 1 && !merge) {
+        return cli_usage(cli,
+                         "capture takes one operand at most: '%s' is one too many; several "
+                         "sources of one VM go with --merge",
+                         args.words[1]);
+    }
+    if (options.prefer != NULL && !merge) {
+        return cli_usage(cli, "--prefer is for --merge");
+    }
+    options.source = args.n > 0 ? args.words[0] : NULL;
+    if (options.vcenter != NULL) {
+        return capture_vcenter(cli, &options);
+    }
+    if (wants_vcenter(&options)) {
+        return cli_usage(cli, "--user, --password-file, --all, --folder, --cluster, --cacert, "
+                              "--thumbprint, --insecure and --timeout are for --vcenter HOST");
+    }
     if (args.n == 0) {
         return cli_usage(cli, "capture needs the .vmx file of the VM (or another of its files), "
                               "or '-' for standard input");
     }
-    options.source = args.words[0];
     if (str_equal(options.output, "-")) {
         options.output = NULL;
     }
     clock_format(time(NULL), options.captured);
-    if (capture_file(&options, &set, &err) < 0) {
+    if ((merge ? capture_merge(&options, args.words, args.n, &set, &err)
+               : capture_file(&options, &set, &err)) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s", err.text);
     }
     return capture_finish(cli, &options, &set);
@@ -45,7 +83,9 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 const struct verb verb_capture = {
     .name = "capture",
     .summary = "Makes a fingerprint from .vmx, OVF, OVA or the guest",
-    .usage = "capture FILE [--from KIND] [--vm NAME] [-o FILE|DIR [--force]] [--json]",
+    .usage = "capture FILE [--from KIND] [--vm NAME] [-o FILE|DIR [--force]] [--json]\n"
+             "       pve-hwid capture --merge FILE... [--prefer KIND] [--vm NAME] [-o FILE "
+             "[--force]] [--json]",
     .details =
         "FILE may be '-' for standard input. What could not be carried over or was guessed\n"
         "is told on standard error. What FILE is, is told from its content:\n\n"
@@ -59,11 +99,18 @@ const struct verb verb_capture = {
         "  -o, --output FILE  write there, whole or not at all, instead of to stdout;\n"
         "                     a file that exists is not overwritten\n"
         "  -o, --output DIR   write DIR/NAME.json, one for each VM\n"
-        "  -f, --force        overwrite it\n\n"
+        "  -f, --force        overwrite it\n"
+        "  --merge            the files are about one VM (its .vmx, a dump from inside the guest,\n"
+        "                     a fingerprint, ...): they complete one another. The guest's own\n"
+        "                     word wins; contradictions are named, and in the identity (uuid,\n"
+        "                     serial, MAC) they are an error\n"
+        "  --prefer KIND      settles contradictions: what files of this kind say is right\n\n"
         "Examples:\n"
         "  pve-hwid capture web1.vmx\n"
         "  pve-hwid capture web1.vmx -o /etc/pve/pve-hwid/105.json\n"
         "  pve-hwid capture shop.ova -o fingerprints/\n"
+        "  pve-hwid capture --merge web1.vmx web1-guest.json -o 105.json\n"
         "  ssh root@esxi cat /vmfs/volumes/ds1/web1/web1.vmx | pve-hwid capture - -o 105.json\n",
+    .operands = ARGS_WORDS_MAX,
     .run = capture_run,
 };

@@ -12,6 +12,7 @@
 #include "core/ovf.h"
 #include "core/slmgr.h"
 #include "core/tar.h"
+#include "core/vcenter.h"
 #include "core/vmx.h"
 #include "core/winguest.h"
 
@@ -35,6 +36,43 @@ static int capture_text(struct input *input, const struct capture_options *optio
         return err_prefix(err, rc, "%s", input_name(input->path));
     }
     return capture_set_add(set, &fp, &notes, err);
+}
+
+/* Ours: the only JSON that states its format first of all, or nearly so. */
+static bool is_fingerprint(const char *head, size_t len)
+{
+    static const char key[] = "\"format\"";
+    const char *at;
+
+    while (len > 0 && ascii_is_space(*head)) {
+        head++;
+        len--;
+    }
+    at = len > 0 && *head == '{' ? memmem(head, len, key, strlen(key)) : NULL;
+    if (at == NULL) {
+        return false;
+    }
+    at += strlen(key);
+    at += strspn(at, " \t\r\n");
+    if (*at != ':') {
+        return false;
+    }
+    at++;
+    return at[strspn(at, " \t\r\n")] == '1';
+}
+
+static int parse_fingerprint(const char *text, size_t len, const char *captured,
+                             struct fingerprint **ret_fp, struct notes *notes, struct err *err)
+{
+    (void)captured; /* it says itself when */
+    (void)notes;
+    return fingerprint_parse(text, len, ret_fp, err);
+}
+
+static int capture_fingerprint(struct input *input, const struct capture_options *options,
+                               struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, FINGERPRINT_MAX, parse_fingerprint, set, err);
 }
 
 static bool is_anything(const char *head, size_t len)
@@ -161,6 +199,31 @@ static int capture_windows(struct input *input, const struct capture_options *op
     return capture_text(input, options, WINGUEST_MAX, winguest_capture, set, err);
 }
 
+/* A saved answer of vCenter: no other JSON of ours has these. */
+static bool is_vcenter(const char *head, size_t len)
+{
+    static const char *const keys[] = {"\"guest_OS\"", "\"boot_devices\"", "\"bios_uuid\""};
+
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        if (memmem(head, len, keys[i], strlen(keys[i])) != NULL) {
+            return is_json(head, len);
+        }
+    }
+    return false;
+}
+
+static int parse_vcenter(const char *text, size_t len, const char *captured,
+                         struct fingerprint **ret_fp, struct notes *notes, struct err *err)
+{
+    return vcenter_capture(text, len, NULL, captured, ret_fp, notes, err);
+}
+
+static int capture_vcenter_answer(struct input *input, const struct capture_options *options,
+                                  struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, VCENTER_VM_MAX, parse_vcenter, set, err);
+}
+
 static int capture_slmgr(struct input *input, const struct capture_options *options,
                          struct capture_set *set, struct err *err)
 {
@@ -169,9 +232,11 @@ static int capture_slmgr(struct input *input, const struct capture_options *opti
 
 /* The first that recognises a file takes it: what says little about itself comes last. */
 static const struct capture_source sources[] = {
+    {"fingerprint", "a fingerprint of pve-hwid", is_fingerprint, capture_fingerprint},
     {"ova", "an OVA archive", is_ova, capture_ova},
     {"ovf", "an OVF descriptor", is_xml, capture_ovf},
     {"dmidecode", "what dmidecode printed in the guest", dmidecode_recognises, capture_dmidecode},
+    {"vcenter", "vCenter's REST answer about one VM", is_vcenter, capture_vcenter_answer},
     {"windows", "what capture-windows.ps1 wrote in the guest", is_json, capture_windows},
     {"slmgr", "what slmgr /dlv printed in the guest", slmgr_recognises, capture_slmgr},
     {"vmx", "a .vmx file of VMware", is_anything, capture_vmx},

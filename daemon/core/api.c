@@ -27,6 +27,14 @@ struct api_request *api_request_new(enum api_method method, const char *path)
     return request->path == NULL ? NULL : STEAL(request);
 }
 
+const char *api_method_name(enum api_method method)
+{
+    static const char *const names[] = {
+        [API_GET] = "GET", [API_PUT] = "PUT", [API_POST] = "POST", [API_DELETE] = "DELETE"};
+
+    return names[method];
+}
+
 void api_request_free(struct api_request *request)
 {
     if (request == NULL) {

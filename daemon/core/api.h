@@ -12,7 +12,7 @@
 
 #include "base/macros.h"
 
-enum api_method { API_GET, API_PUT, API_POST };
+enum api_method { API_GET, API_PUT, API_POST, API_DELETE };
 
 struct api_param {
     char *key;
@@ -43,6 +43,7 @@ struct api_reply {
 
 /* `changing` is set for all but API_GET. NULL: no memory. */
 struct api_request *api_request_new(enum api_method method, const char *path);
+const char *api_method_name(enum api_method method);
 void api_request_free(struct api_request *request);
 DEFINE_CLEANUP(struct api_request, api_request_free)
 int api_request_add(struct api_request *request, const char *key, const char *value);

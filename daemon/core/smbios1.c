@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/str.h"
 #include "core/propstr.h"
@@ -25,9 +26,6 @@ static const enum smbios1_field format_order[] = {
     SMBIOS1_MANUFACTURER, SMBIOS1_PRODUCT, SMBIOS1_VERSION,
     SMBIOS1_SERIAL,       SMBIOS1_SKU,     SMBIOS1_FAMILY,
 };
-
-static const char base64_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 const char *smbios1_field_name(enum smbios1_field field)
 {
@@ -58,14 +56,6 @@ static bool field_find(const char *name, enum smbios1_field *ret_field)
     return false;
 }
 
-/* The value of one base64 digit, or -1. */
-static int base64_value(char c)
-{
-    const char *at = c == '\0' ? NULL : strchr(base64_digits, c);
-
-    return at == NULL ? -1 : (int)(at - base64_digits);
-}
-
 /* PVE's pattern, whether base64=1 is there or not: base64 digits, then at most two '='. */
 static bool is_base64_text(const char *value)
 {
@@ -77,40 +67,6 @@ static bool is_base64_text(const char *value)
     }
     padding = strspn(value + digits, "=");
     return digits > 0 && padding <= 2 && value[digits + padding] == '\0';
-}
-
-/* As Perl's decode_base64: up to the first '=', bits that fill no byte are dropped. */
-static void base64_decode(const char *text, struct buf *bytes)
-{
-    unsigned bits = 0;
-    unsigned n_bits = 0;
-
-    for (; base64_value(*text) >= 0; text++) {
-        bits = (bits << 6 | (unsigned)base64_value(*text)) & 0xffff;
-        n_bits += 6;
-        if (n_bits >= 8) {
-            n_bits -= 8;
-            buf_addc(bytes, (char)(bits >> n_bits & 0xff));
-        }
-    }
-}
-
-static void base64_encode(const char *text, struct buf *out)
-{
-    const unsigned char *in = (const unsigned char *)text;
-    size_t len = strlen(text);
-
-    for (size_t i = 0; i < len; i += 3) {
-        size_t n = len - i < 3 ? len - i : 3;
-        unsigned b0 = in[i];
-        unsigned b1 = n > 1 ? in[i + 1] : 0U;
-        unsigned b2 = n > 2 ? in[i + 2] : 0U;
-
-        buf_addc(out, base64_digits[b0 >> 2]);
-        buf_addc(out, base64_digits[(b0 << 4 | b1 >> 4) & 63]);
-        buf_addc(out, n > 1 ? base64_digits[(b1 << 2 | b2 >> 6) & 63] : '=');
-        buf_addc(out, n > 2 ? base64_digits[b2 & 63] : '=');
-    }
 }
 
 /* PVE leaves such a value out when it calls QEMU. */
@@ -215,7 +171,7 @@ static int field_format(struct buf *out, enum smbios1_field field, const char *t
                        field_names[field], text);
     }
     buf_addf(out, "%s=", field_names[field]);
-    base64_encode(text, out);
+    base64_encode(text, strlen(text), out);
     buf_addc(out, ',');
     return 0;
 }
