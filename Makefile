@@ -45,7 +45,8 @@ PROGRAMS := $(if $(DAEMON_SRC),$(BUILD)/pve-hwidd) $(if $(CLI_SRC),$(BUILD)/pve-
             $(if $(HOOK_SRC),$(BUILD)/pve-hwid-hook)
 ALL_C    := $(wildcard daemon/*.[ch] daemon/*/*.[ch] hooks/*.[ch] tests/*/*.[ch])
 
-.PHONY: all check check-asan check-asan-build check-layers unit units bench fuzz format install clean help
+.PHONY: all check check-asan check-asan-build check-layers unit units bench fuzz format install \
+        uninstall clean help
 .SECONDARY:
 all: $(PROGRAMS)  ## the three programs, in build/
 
@@ -53,10 +54,11 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# The Varlink interface is text in conf/ and a string in the programs: one source for both.
+# The Varlink interface is text in conf/ and a string in the programs: one source for both. As bytes,
+# because ISO C promises no string literal longer than 4095.
 $(BUILD)/gen/varlink_interface.h: conf/io.pvehwid.varlink
 	@mkdir -p $(@D)
-	sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $< > $@.tmp && mv $@.tmp $@
+	{ echo '{'; od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '0}'; } > $@.tmp && mv $@.tmp $@
 $(call objs,$(CORE_SRC) $(DAEMON_SRC)): | $(if $(wildcard conf/io.pvehwid.varlink),$(BUILD)/gen/varlink_interface.h)
 
 $(BUILD)/libpvehwid.a: $(LIB_OBJ)
@@ -92,7 +94,10 @@ $(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC))
 	    $(UUID) $(EXPAT) $(CURL) $(SYSTEMD)
 $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(JANSSON) $(UUID) $(EXPAT)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -Wl,--as-needed $(JANSSON) $(UUID) $(EXPAT)
+# A target may need more than the library: its line FUZZ-SOURCES names it.
+fuzz_more = $(shell sed -n 's|^/\* FUZZ-SOURCES: \(.*\) \*/$$|\1|p' tests/fuzz/fuzz_$(1).c)
+$(BUILD)/tests/replay_fuzz_reconcile: $(call objs,$(call fuzz_more,reconcile))
 $(BUILD)/tests/bench_%: $(BUILD)/obj/tests/bench/bench_%.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
@@ -122,8 +127,36 @@ fuzz:  ## libFuzzer targets, FUZZ_SECONDS each (clang)
 format:  ## clang-format 14, in place
 	clang-format -i $(ALL_C)
 
-install: all  ## into DESTDIR
-	tests/install-files $(BUILD) '$(DESTDIR)' '$(PREFIX)'
+# Programs and documents below PREFIX; settings below /etc, never overwritten. The hook that VMs point
+# to is a copy that the administrator makes (README.md): no file of ours that goes keeps a VM down.
+INSTALL ?= install
+MAN     := $(wildcard docs/man/*.[1-9])
+LIBEXEC := $(PREFIX)/libexec/pve-hwid
+SHARE   := $(PREFIX)/share/pve-hwid
+UNITS_D := $(PREFIX)/lib/systemd/system
+USERS_D := $(PREFIX)/lib/sysusers.d
+install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFIX
+	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwidd $(DESTDIR)$(PREFIX)/sbin/pve-hwidd
+	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwid $(DESTDIR)$(PREFIX)/bin/pve-hwid
+	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwid-hook $(DESTDIR)$(LIBEXEC)/pve-hwid-hook
+	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.socket
+	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.service $(DESTDIR)$(UNITS_D)/pve-hwidd.service
+	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(PREFIX)/sbin/|' $(DESTDIR)$(UNITS_D)/pve-hwidd.service
+	$(INSTALL) -D -m 0644 conf/sysusers.conf $(DESTDIR)$(USERS_D)/pve-hwid.conf
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/examples conf/examples/*
+	for page in $(MAN); do $(INSTALL) -D -m 0644 -t \
+	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
+	$(INSTALL) -d -m 0755 $(DESTDIR)/etc/pve-hwid $(DESTDIR)/etc/pve-hwid/fingerprints
+	[ -e $(DESTDIR)/etc/pve-hwid/pve-hwid.conf ] || \
+	    $(INSTALL) -m 0644 conf/pve-hwid.conf $(DESTDIR)/etc/pve-hwid/pve-hwid.conf
+
+uninstall:  ## takes away what install put there; keeps /etc/pve-hwid, journal and the VMs' hook
+	rm -f $(DESTDIR)$(PREFIX)/sbin/pve-hwidd $(DESTDIR)$(PREFIX)/bin/pve-hwid
+	rm -f $(DESTDIR)$(UNITS_D)/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.service
+	rm -f $(DESTDIR)$(USERS_D)/pve-hwid.conf
+	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
+	for page in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 
 clean:  ## removes build/
 	rm -rf $(BUILD)

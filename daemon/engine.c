@@ -32,6 +32,7 @@ struct sent {
     struct engine *engine;
     engine_reply done;
     void *userdata;
+    bool by_pvedaemon; /* pveproxy hands it on: an answer shows that both are alive */
 };
 
 int64_t engine_now(void)
@@ -92,6 +93,9 @@ static void on_sent(void *userdata, const struct api_reply *reply)
     struct sent *sent = userdata;
 
     note_health(sent->engine, reply);
+    if (sent->by_pvedaemon && reply->result == API_OK) {
+        sent->engine->pvedaemon_ms = engine_now();
+    }
     sent->done(sent->userdata, reply);
     free(sent);
 }
@@ -106,7 +110,11 @@ int engine_send(struct engine *engine, struct api_request *request, engine_reply
     if (sent == NULL || owned == NULL) {
         return -ENOMEM;
     }
-    *sent = (struct sent){.engine = engine, .done = done, .userdata = userdata};
+    *sent = (struct sent){.engine = engine,
+                          .done = done,
+                          .userdata = userdata,
+                          .by_pvedaemon = owned->changing ||
+                                          str_ends(owned->path, "/status/current")};
     rc = pve_send(engine->pve, STEAL(owned), on_sent, sent, ret_call, NULL);
     if (rc < 0) {
         return rc;
@@ -273,6 +281,7 @@ void engine_tell(struct vm *vm, const struct reconcile_told *told)
         [RECONCILE_TELL_STUCK] = {LOG_CRIT, MESSAGE_STUCK_DELETION},
         [RECONCILE_TELL_START] = {LOG_NOTICE, MESSAGE_START_REQUESTED},
         [RECONCILE_TELL_STARTED] = {LOG_NOTICE, MESSAGE_STARTED_AGAIN},
+        [RECONCILE_TELL_DOWN] = {LOG_CRIT, MESSAGE_START_FAILED},
     };
     struct journal_message message = {
         .priority = how[told->kind].priority,

@@ -39,6 +39,7 @@ int engine_hook(struct engine *engine, const struct wire_hook_call *call, engine
 
 /* -ENOENT: no fingerprint; -ESRCH: no such VM here; -EINVAL: bad input, with a sentence. */
 int engine_plan(struct engine *engine, uint32_t vmid, json_t **ret_plan, struct err *err);
+int engine_report(struct engine *engine, uint32_t vmid, json_t **ret_report, struct err *err);
 /* Afresh from the files. Same errors, but a VM in a bad state is an answer, not an error. */
 int engine_check(struct engine *engine, uint32_t vmid, json_t **ret_state, struct err *err);
 /* As last known. `vmids` of all fingerprints: engine_vmids(); the caller frees. */

@@ -164,7 +164,12 @@ static void finish(struct vm *vm)
         engine_retry_later(vm);
     } else {
         vm->retry_s = 0;
+        if (vm->look_again) {
+            (void)engine_enqueue(vm->engine, vm->vmid,
+                                 RECONCILE_FOR_FINGERPRINT); /* no memory: at the next stop */
+        }
     }
+    vm->look_again = false;
     engine_queue_kick(vm->engine);
 }
 
@@ -231,19 +236,35 @@ static int add_timer(struct vm *vm, int64_t ms, sd_event_time_handler_t handler)
 static int send_delayed(sd_event_source *source, uint64_t usec, void *userdata);
 
 /* A call that changes the VM would wait for PVE's lock inside pvedaemon, and, worse, be carried out
- * on a VM that was started meanwhile. So it is sent only while nobody holds that lock. */
+ * on a VM that was started meanwhile. So it is sent only while nobody holds that lock; and not at
+ * all where somebody did: what was looked at before is old then. The answer is the one PVE would
+ * have given, after which every state looks at the VM again. */
 static int send_when_free(struct vm *vm)
 {
+    struct api_reply reply = {.result = API_REFUSED, .status = 500};
     CLEANUP_FREE char *lock = str_printf("%s/lock-%u.conf", vm->engine->settings->lock_dir,
                                          vm->vmid);
+    CLEANUP_FREE char *message = NULL;
 
     if (lock == NULL) {
         return -ENOMEM;
     }
     if (vm->delayed->changing && flock_is_held(lock) && engine_now() < vm->delayed_until) {
+        vm->delayed_once = true;
         return add_timer(vm, ENGINE_LOCK_POLL_MS, send_delayed);
     }
-    return engine_send(vm->engine, STEAL(vm->delayed), on_reply, vm, &vm->call);
+    if (!vm->delayed_once) {
+        return engine_send(vm->engine, STEAL(vm->delayed), on_reply, vm, &vm->call);
+    }
+    api_request_free(vm->delayed);
+    vm->delayed = NULL;
+    message = str_printf("%s was held by another task: got timeout", lock);
+    if (message == NULL) {
+        return -ENOMEM;
+    }
+    reply.message = message;
+    on_reply(vm, &reply);
+    return 0;
 }
 
 static int send_delayed(sd_event_source *source, uint64_t usec, void *userdata)
@@ -262,6 +283,7 @@ static int send_delayed(sd_event_source *source, uint64_t usec, void *userdata)
 static int send_request(struct vm *vm, struct api_request *request)
 {
     vm->delayed = request;
+    vm->delayed_once = false;
     vm->delayed_until = engine_now() + (int64_t)vm->engine->settings->lock_patience_s * 1000;
     return send_when_free(vm);
 }

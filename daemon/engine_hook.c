@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/netdev.h"
 #include "engine_impl.h"
 #include "io/clock.h"
 #include "message_ids.h"
@@ -21,6 +22,8 @@ struct hook_wait {
     struct assessment *assessment;
     enum guard_verdict verdict;
     struct prestart prestart; /* a hold, until shown impossible */
+    size_t next_change;       /* of the plan, whose bridge is to be asked about next */
+    char *bridge;             /* being asked about */
     struct pve_call *request;
     sd_event_source *timer;
 };
@@ -31,6 +34,7 @@ static void hook_wait_free(struct hook_wait *wait)
     sd_event_source_disable_unref(wait->timer);
     assessment_free(wait->assessment);
     prestart_fini(&wait->prestart);
+    free(wait->bridge);
     free(wait);
 }
 
@@ -139,7 +143,8 @@ static struct prestart_input input_of(const struct hook_wait *wait)
         .assessment = wait->assessment,
         .memory = &vm->memory,
         .changing = vm->reconcile != NULL && reconcile_is_changing(vm->reconcile),
-        .stuck = (vm->reconcile != NULL && reconcile_is_stuck(vm->reconcile)) || vm->memory.stuck,
+        .ours = vm->reconcile != NULL && reconcile_owes_start(vm->reconcile),
+        .stuck = vm->reconcile != NULL ? reconcile_is_stuck(vm->reconcile) : vm->memory.stuck,
     };
 }
 
@@ -194,7 +199,11 @@ static void hold(struct hook_wait *wait)
     vm->hold_start = wait->call.worker_start;
     vm->busy++;
     answer(wait);
-    rc = engine_reconcile(vm, RECONCILE_FOR_HOLD, true, &err);
+    if (vm->reconcile != NULL) {
+        reconcile_owe_start(vm->reconcile); /* a retry began while PVE was asked */
+    } else {
+        rc = engine_reconcile(vm, RECONCILE_FOR_HOLD, true, &err);
+    }
     if (rc < 0) {
         engine_retry_later(vm); /* the debt is in the journal */
     }
@@ -215,16 +224,21 @@ static void hold_for_running_rewrite(struct hook_wait *wait)
     answer(wait);
 }
 
+static bool grants(const json_t *data, const char *path, const char *privilege)
+{
+    const json_t *value = json_object_get(json_object_get(data, path), privilege);
+
+    return json_is_true(value) || json_integer_value(value) != 0;
+}
+
 /* The one sentence with the command that mends it; NULL: all there, or no memory. */
 static char *missing_privileges(struct engine *engine, uint32_t vmid, const json_t *data)
 {
     CLEANUP(buf_fini) struct buf missing = BUF_INIT(0);
     CLEANUP_FREE char *path = str_printf("/vms/%u", vmid);
-    const json_t *have = path == NULL ? NULL : json_object_get(data, path);
 
     for (size_t i = 0; requests_privileges[i] != NULL; i++) {
-        if (json_integer_value(json_object_get(have, requests_privileges[i])) == 0 &&
-            !json_is_true(json_object_get(have, requests_privileges[i]))) {
+        if (path != NULL && !grants(data, path, requests_privileges[i])) {
             buf_addf(&missing, "%s%s", missing.len > 0 ? " " : "", requests_privileges[i]);
         }
     }
@@ -264,11 +278,76 @@ static void on_status_reply(void *userdata, const struct api_reply *reply)
     finish_async(vm);
 }
 
+/* The bridge of the next network card that the plan changes, into wait->bridge; false: no more. */
+static bool next_bridge(struct hook_wait *wait)
+{
+    const struct plan *plan = wait->assessment->plan;
+
+    while (wait->next_change < plan->n_changes) {
+        const struct plan_change *change = &plan->changes[wait->next_change++];
+        CLEANUP(netdev_fini) struct netdev net = {0};
+        int index;
+
+        if (netdev_key_index(change->option, &index) && change->new != NULL &&
+            netdev_parse(change->new, &net, NULL) == 0 &&
+            propstr_get(&net.rest, "bridge") != NULL &&
+            !str_equal(propstr_get(&net.rest, "bridge"), wait->bridge)) {
+            return str_replace(&wait->bridge, propstr_get(&net.rest, "bridge")) == 0;
+        }
+    }
+    return false;
+}
+
+static void on_bridge_permissions(void *userdata, const struct api_reply *reply);
+
+/* One question after the other; the last one is for the VM's status, which only pvedaemon knows. */
+static void ask_next(struct hook_wait *wait)
+{
+    struct engine *engine = wait->vm->engine;
+    struct requests_vm target = {.node = engine->node, .vmid = wait->vm->vmid};
+    int rc;
+
+    if (next_bridge(wait)) {
+        rc = engine_send(engine, requests_bridge_permissions(wait->bridge), on_bridge_permissions,
+                         wait, &wait->request);
+    } else if (engine->pvedaemon_ms > 0 && engine_now() - engine->pvedaemon_ms < ENGINE_FRESH_MS) {
+        hold(wait); /* a storm of starts need not ask the same again and again */
+        return;
+    } else {
+        rc = engine_send(engine, requests_status(target), on_status_reply, wait, &wait->request);
+    }
+    if (rc < 0) {
+        cannot_hold(wait, "out of memory");
+    }
+}
+
+static void on_bridge_permissions(void *userdata, const struct api_reply *reply)
+{
+    struct hook_wait *wait = userdata;
+    struct vm *vm = wait->vm;
+    CLEANUP_FREE char *path = str_printf("/sdn/zones/localnetwork/%s", wait->bridge);
+    CLEANUP_FREE char *missing = NULL;
+
+    vm->busy++;
+    wait->request = NULL;
+    if (reply->result == API_OK && path != NULL && !grants(reply->data, path, "SDN.Use")) {
+        missing = str_printf(
+            "the API token of pve-hwid lacks SDN.Use on %s; give it with 'pveum acl "
+            "modify %s --users pve-hwid@pve --roles PVESDNUser' (the user in %s)",
+            path, path, vm->engine->settings->token_file);
+    }
+    if (reply->result != API_OK || missing != NULL) {
+        cannot_hold(wait, missing != NULL ? missing : reply->message);
+    } else {
+        ask_next(wait);
+    }
+    finish_async(vm);
+}
+
 static void on_permissions(void *userdata, const struct api_reply *reply)
 {
     struct hook_wait *wait = userdata;
     struct vm *vm = wait->vm;
-    struct requests_vm target = {.node = vm->engine->node, .vmid = vm->vmid};
     CLEANUP_FREE char *missing = NULL;
 
     vm->busy++;
@@ -278,9 +357,8 @@ static void on_permissions(void *userdata, const struct api_reply *reply)
     }
     if (reply->result != API_OK || missing != NULL) {
         cannot_hold(wait, missing != NULL ? missing : reply->message);
-    } else if (engine_send(vm->engine, requests_status(target), on_status_reply, wait,
-                           &wait->request) < 0) {
-        cannot_hold(wait, "out of memory");
+    } else {
+        ask_next(wait);
     }
     finish_async(vm);
 }

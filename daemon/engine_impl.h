@@ -19,7 +19,8 @@ struct pve_call;
 
 enum {
     ENGINE_ACTIVE_MAX = 8,             /* reconciliations of the queue at once; holds come on top */
-    ENGINE_HOLD_CHECK_MS = 1200,       /* may PVE's API take before a hold; the hook waits 2 s */
+    ENGINE_HOLD_CHECK_MS = 1600,       /* may PVE's API take before a hold; the hook waits 1900 */
+    ENGINE_FRESH_MS = 1000,            /* so old an answer still shows that pvedaemon is alive */
     ENGINE_WORKER_LIMIT_MS = 60000,    /* for the end of a start worker we stopped */
     ENGINE_STARTING_LIMIT_MS = 600000, /* for the end of one that we let go */
     ENGINE_RETRY_FIRST_S = 5,
@@ -65,6 +66,7 @@ struct vm {
     struct pve_call *call;
     struct api_request *delayed; /* waits for PVE's lock to be free */
     int64_t delayed_until;
+    bool delayed_once; /* the lock was not free when it was to be sent */
     sd_event_source *timer;
     struct worker_wait *worker; /* the reconciliation's */
     int32_t hold_pid;           /* whose end it waits for */
@@ -75,6 +77,7 @@ struct vm {
     struct hook_wait *hook;       /* a pre-start waits for its answer */
     struct engine_watch *watches;
 
+    bool look_again; /* somebody asked for a look while something was going on */
     sd_event_source *retry;
     unsigned retry_s;
     unsigned busy; /* on the stack so often: not to be freed */
@@ -94,6 +97,7 @@ struct engine {
     unsigned machines_retry_s;
     bool api_ok;
     char *api_detail;
+    int64_t pvedaemon_ms; /* when it last answered well */
     int64_t started_ms;
 
     struct vm_summary *summaries; /* ascending by vmid */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/str.h"
+#include "core/report.h"
 #include "engine_impl.h"
 
 static const char *origin_name(const struct engine *engine, uint32_t vmid)
@@ -55,6 +56,29 @@ int engine_plan(struct engine *engine, uint32_t vmid, json_t **ret_plan, struct 
     }
     *ret_plan = plan_to_json(a->plan);
     return *ret_plan == NULL ? err_oom(err) : 0;
+}
+
+int engine_report(struct engine *engine, uint32_t vmid, json_t **ret_report, struct err *err)
+{
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+    CLEANUP(report_freep) struct report *report = NULL;
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL; /* as the next start sees it */
+    int rc = assess_or_say(engine, vmid, &a, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (pveconf_apply_pending(a->conf, &next) < 0) {
+        return err_oom(err);
+    }
+    rc = report_make(
+        &(struct report_input){.vmid = vmid, .conf = next, .fp = a->fp, .plan = a->plan}, &report,
+        err);
+    if (rc < 0) {
+        return rc;
+    }
+    *ret_report = report_to_json(report);
+    return *ret_report == NULL ? err_oom(err) : 0;
 }
 
 /* What the VM is called in PVE and the last change set: read for the one VM asked about. */
@@ -111,7 +135,9 @@ int engine_check(struct engine *engine, uint32_t vmid, json_t **ret_state, struc
     if (rc < 0) {
         return rc == -ENOMEM ? rc : -EINVAL;
     }
-    if (a->outcome == ASSESS_NO_FINGERPRINT) {
+    /* Neither VM nor fingerprint: nothing to remember, or anybody could make us remember a lot. */
+    if (a->outcome == ASSESS_NO_FINGERPRINT ||
+        (a->outcome == ASSESS_NO_CONFIG && !store_has(engine->store, vmid))) {
         return err_set(err, -ENOENT, "VM %u has no fingerprint", vmid);
     }
     if (engine_summary_add(engine, vmid, &summary) < 0) {

@@ -84,15 +84,31 @@ static void say_why_not(struct engine *engine, uint32_t vmid, const struct asses
     }
 }
 
+/* Notes what was seen; false where it is what was known before: told once is enough. */
+static bool note_news(struct engine *engine, uint32_t vmid, const struct assessment *a)
+{
+    const struct vm_summary *summary = engine_summary(engine, vmid);
+    CLEANUP_FREE char *detail = summary == NULL || summary->detail == NULL
+                                    ? NULL
+                                    : str_dup(summary->detail);
+    uint8_t state = summary == NULL ? VM_UNKNOWN : summary->state;
+
+    engine_note_assessment(engine, vmid, a);
+    summary = engine_summary(engine, vmid);
+    return summary == NULL || summary->state != state || !str_equal(summary->detail, detail);
+}
+
 static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause cause)
 {
     CLEANUP(assessment_freep) struct assessment *a = NULL;
     struct vm *vm = engine_find(engine, vmid);
     struct err err = {""};
+    bool news;
     int rc;
 
     if (vm != NULL && (vm->reconcile != NULL || vm->hook != NULL || vm->starting != NULL)) {
-        return; /* its end looks again */
+        vm->look_again = true; /* at its end */
+        return;
     }
     rc = engine_assess(engine, vmid, &a, &err);
     if (rc < 0) {
@@ -103,17 +119,21 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
         engine_summary_remove(engine, vmid);
         return;
     }
-    engine_note_assessment(engine, vmid, a);
+    news = note_news(engine, vmid, a);
     if (a->outcome == ASSESS_BAD_FINGERPRINT || a->outcome == ASSESS_BAD_CONFIG) {
-        engine_say(engine, vmid, LOG_WARNING, MESSAGE_BAD_FINGERPRINT, "VM %u: %s", vmid,
-                   a->problem);
+        if (news) {
+            engine_say(engine, vmid, LOG_WARNING, MESSAGE_BAD_FINGERPRINT, "VM %u: %s", vmid,
+                       a->problem);
+        }
         return;
     }
     if (a->outcome != ASSESS_PLANNED || plan_is_empty(a->plan)) {
         return;
     }
     if (!may_rewrite_early(engine, a, cause)) {
-        say_why_not(engine, vmid, a);
+        if (news) {
+            say_why_not(engine, vmid, a);
+        }
         return;
     }
     rc = engine_activate(engine, vmid, &vm, &err);

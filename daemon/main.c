@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
@@ -18,7 +19,6 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "engine.h"
-#include "io/clock.h"
 #include "io/file.h"
 #include "io/sock.h"
 #include "journal.h"
@@ -90,9 +90,14 @@ static void reload(struct program *program)
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
+    struct timespec now = {0};
+
     (void)source, (void)info;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* this clock is always there */
+    /* To the microsecond: systemd compares it with the time it sent the signal. */
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", /* nobody may be listening */
-                     (unsigned long long)clock_monotonic_ms() * 1000);
+                     (unsigned long long)now.tv_sec * 1000000 +
+                         (unsigned long long)now.tv_nsec / 1000);
     reload(userdata);
     (void)sd_notify(0, "READY=1"); /* likewise */
     return 0;

@@ -24,7 +24,6 @@
 #define MESSAGE_BAD_FINGERPRINT   "569201ac06f647038921a48316bd74c9" /* a file cannot be used */
 #define MESSAGE_SETTINGS_RELOADED "0645740c283040fab5f2dbd02d93d3ef"
 #define MESSAGE_API_UNREACHABLE   "9320e2662bc74d5ab1422800bc4fd6a9"
-#define MESSAGE_UNDONE            "be0857fe4a1e4d7fb29f105901c5065e" /* `pve-hwid undo` */
 #define MESSAGE_RECOVERED         "7db8dcbd943a49c7b1edb90a2500c912" /* a crash was cleared up */
 #define MESSAGE_JOURNAL_BROKEN    "bdfb0a41927e45d6ba88a247300b1a24" /* state_dir: cannot write */
 #define MESSAGE_DRIFT             "b2850b2c2e6b4e158afd03f3ef69b49f" /* differs, but stays so */

@@ -99,6 +99,25 @@ static void method_plan(struct server_call *call, void *userdata)
     server_call_reply(call, json_pack("{s:o}", "plan", plan));
 }
 
+static void method_report(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    uint32_t vmid = get_vmid(call);
+    struct err err = {""};
+    json_t *report = NULL;
+    int rc;
+
+    if (vmid == 0) {
+        return;
+    }
+    rc = engine_report(methods->engine, vmid, &report, &err);
+    if (rc < 0) {
+        fail(call, vmid, rc, &err);
+        return;
+    }
+    server_call_reply(call, json_pack("{s:o}", "report", report));
+}
+
 static void method_status(struct server_call *call, void *userdata)
 {
     struct methods *methods = userdata;
@@ -146,7 +165,7 @@ static void method_log(struct server_call *call, void *userdata)
 /* --- lists: a part per turn of the event loop, so that hooks never wait for them
  * ---------------------------- */
 
-enum { LIST_PART = 32 };
+enum { LIST_PART = 32, LIST_PART_OF_OTHERS = 2 };
 
 struct listing {
     struct server_call *call;
@@ -186,7 +205,8 @@ static void listing_add(struct listing *listing, uint32_t vmid)
 static int on_listing(sd_event_source *source, void *userdata)
 {
     struct listing *listing = userdata;
-    size_t end = listing->next + LIST_PART < listing->n ? listing->next + LIST_PART : listing->n;
+    size_t part = server_call_is_root(listing->call) ? LIST_PART : LIST_PART_OF_OTHERS;
+    size_t end = listing->next + part < listing->n ? listing->next + part : listing->n;
 
     (void)source; /* the listing has it */
     while (listing->next < end) {
@@ -226,6 +246,9 @@ static void list(struct server_call *call, struct methods *methods, bool check)
     }
     if (rc >= 0) {
         rc = sd_event_add_defer(methods->event, &listing->source, on_listing, listing);
+    }
+    if (rc >= 0 && !server_call_is_root(call)) {
+        rc = sd_event_source_set_priority(listing->source, SD_EVENT_PRIORITY_IDLE);
     }
     if (rc >= 0) {
         rc = sd_event_source_set_enabled(listing->source, SD_EVENT_ON);
@@ -370,11 +393,13 @@ static void method_apply(struct server_call *call, void *userdata)
 
 const struct server_method methods_table[] = {
     {"io.pvehwid.Hook", SERVER_ROOT_ONLY, method_hook},
-    {"io.pvehwid.Plan", SERVER_ANYBODY, method_plan},
-    {"io.pvehwid.Check", SERVER_ANYBODY, method_check},
+    /* What a configuration says is root's, as /etc/pve is; anybody may know how we are. */
+    {"io.pvehwid.Plan", SERVER_ROOT_ONLY, method_plan},
+    {"io.pvehwid.Report", SERVER_ANYBODY, method_report},
+    {"io.pvehwid.Check", SERVER_ROOT_ONLY, method_check},
     {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
     {"io.pvehwid.Status", SERVER_ANYBODY, method_status},
-    {"io.pvehwid.List", SERVER_ANYBODY, method_list},
-    {"io.pvehwid.Log", SERVER_ANYBODY, method_log},
+    {"io.pvehwid.List", SERVER_ROOT_ONLY, method_list},
+    {"io.pvehwid.Log", SERVER_ROOT_ONLY, method_log},
 };
 const size_t methods_count = ARRAY_SIZE(methods_table);

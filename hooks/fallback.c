@@ -14,7 +14,6 @@
 #include "core/guard.h"
 #include "core/plan.h"
 #include "core/pveconf.h"
-#include "core/settings.h"
 #include "hook.h"
 #include "io/clock.h"
 #include "io/file.h"
@@ -22,14 +21,13 @@
 struct facts {
     struct fingerprint *fp;
     struct pveconf *conf; /* NULL: not on this node */
-    struct settings *settings;
+    const struct settings *settings;
 };
 
 static void facts_fini(struct facts *facts)
 {
     fingerprint_free(facts->fp);
     pveconf_free(facts->conf);
-    settings_free(facts->settings);
 }
 
 /* Reading /etc/pve asks another process (pmxcfs). Where it does not answer, this start hangs
@@ -57,10 +55,10 @@ static int read_fingerprint(const struct hook *hook, struct facts *facts, struct
     struct buf text = BUF_INIT(FINGERPRINT_MAX);
     int rc = -ENAMETOOLONG;
 
-    if (hook_path(hook, path, "/etc/pve-hwid/fingerprints/%u.json", hook->call.vmid)) {
+    if (hook_local_fingerprint(hook, path)) {
         rc = file_read(AT_FDCWD, path, FILE_NOFOLLOW, &text, err);
     }
-    if (rc == -ENOENT && hook_path(hook, path, "/etc/pve/pve-hwid/%u.json", hook->call.vmid)) {
+    if (rc == -ENOENT && hook_cluster_fingerprint(hook, path)) {
         rc = file_read(AT_FDCWD, path, FILE_NOFOLLOW, &text, err);
     }
     if (rc == 0) {
@@ -78,7 +76,7 @@ static int read_config(const struct hook *hook, struct facts *facts, struct err 
     struct buf text = BUF_INIT(PVECONF_MAX);
     int rc = -ENAMETOOLONG;
 
-    if (hook_path(hook, path, "/etc/pve/qemu-server/%u.conf", hook->call.vmid)) {
+    if (hook_config(hook, path)) {
         rc = file_read(AT_FDCWD, path, FILE_FOLLOW, &text, err);
     }
     if (rc == 0) {
@@ -89,32 +87,13 @@ static int read_config(const struct hook *hook, struct facts *facts, struct err 
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* Missing or wrong settings are the defaults: they never stop a start. */
-static int read_settings(const struct hook *hook, struct facts *facts, struct err *err)
-{
-    char path[HOOK_PATH_SIZE];
-    struct buf text = BUF_INIT(SETTINGS_MAX);
-
-    if (hook_path(hook, path, "/etc/pve-hwid/pve-hwid.conf") &&
-        file_read(AT_FDCWD, path, FILE_FOLLOW, &text, NULL) == 0) {
-        (void)settings_parse(text.data, text.len, &facts->settings, NULL); /* the daemon tells */
-    }
-    buf_fini(&text);
-    if (facts->settings == NULL) {
-        facts->settings = settings_new();
-    }
-    return facts->settings == NULL ? err_oom(err) : 0;
-}
-
 static int read_facts(const struct hook *hook, struct facts *facts, struct err *err)
 {
     int rc;
 
+    facts->settings = hook->settings;
     rc = read_config(hook, facts, err);
-    if (rc == 0) {
-        rc = read_fingerprint(hook, facts, err);
-    }
-    return rc == 0 ? read_settings(hook, facts, err) : rc;
+    return rc == 0 ? read_fingerprint(hook, facts, err) : rc;
 }
 
 /*
@@ -172,10 +151,17 @@ static int say_difference(const struct hook *hook, const char *why, const struct
 static int compare(const struct hook *hook, const char *why, const struct facts *facts,
                    struct err *err)
 {
-    const struct plan_input input = {.vmid = hook->call.vmid, .conf = facts->conf, .fp = facts->fp};
+    struct plan_input input = {.vmid = hook->call.vmid, .fp = facts->fp};
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL;
     CLEANUP(plan_freep) struct plan *plan = NULL;
     int rc;
 
+    /* PVE has applied [PENDING] before it called us; what it could not apply counts all the same.
+     */
+    if (pveconf_apply_pending(facts->conf, &next) < 0) {
+        return err_oom(err);
+    }
+    input.conf = next;
     rc = plan_make(&input, &plan, err);
     if (rc < 0) {
         return rc;

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "core/notes.h"
+#include "core/settings.h"
 #include "core/wire.h"
 
 enum {
@@ -25,14 +26,22 @@ enum {
 };
 
 struct hook {
-    const char *root;     /* before every path; "" in real life, else a simulator's directory */
-    uint64_t deadline_ms; /* of everything, by clock_monotonic_ms() */
+    const char *root; /* before every path; "" in real life, else a simulator's directory */
+    struct settings *settings; /* the daemon's; its defaults where they cannot be read */
+    uint64_t deadline_ms;      /* of everything, by clock_monotonic_ms() */
     struct wire_hook_call call;
 };
 
-/* root + path; false where it does not fit. */
+/* The daemon's settings: where fingerprints lie, and the policies. Missing or wrong ones are the
+ * defaults: they never stop a start. Below a `root` the places are always the default ones. */
+int hook_read_settings(struct hook *hook);
+
+/* These give root + path; false where it does not fit. */
 bool hook_path(const struct hook *hook, char path[HOOK_PATH_SIZE], const char *format, ...)
     PRINTF_LIKE(3, 4);
+bool hook_local_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE]);
+bool hook_cluster_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE]);
+bool hook_config(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 
 /* context.c: what only a child of the start worker and root can see, into hook->call. */
 void hook_read_context(struct hook *hook);

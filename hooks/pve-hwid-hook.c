@@ -18,21 +18,6 @@
 #include "io/clock.h"
 #include "io/file.h"
 
-bool hook_path(const struct hook *hook, char path[HOOK_PATH_SIZE], const char *format, ...)
-{
-    int used = snprintf(path, HOOK_PATH_SIZE, "%s", hook->root);
-    va_list args;
-    int len;
-
-    if (used < 0 || used >= HOOK_PATH_SIZE) {
-        return false;
-    }
-    va_start(args, format);
-    len = vsnprintf(path + used, (size_t)(HOOK_PATH_SIZE - used), format, args);
-    va_end(args);
-    return len >= 0 && len < HOOK_PATH_SIZE - used;
-}
-
 /* A closed stdin, stdout or stderr would lend its number to our socket, and lines for the task log
  * would go to the daemon. */
 static void fill_standard_fds(void)
@@ -74,12 +59,9 @@ static bool parse_arguments(struct hook *hook, int argc, char **argv)
 static bool has_fingerprint(const struct hook *hook)
 {
     char path[HOOK_PATH_SIZE];
-    unsigned vmid = hook->call.vmid;
 
-    return (hook_path(hook, path, "/etc/pve-hwid/fingerprints/%u.json", vmid) &&
-            file_exists(AT_FDCWD, path)) ||
-           (hook_path(hook, path, "/etc/pve/pve-hwid/%u.json", vmid) &&
-            file_exists(AT_FDCWD, path));
+    return (hook_local_fingerprint(hook, path) && file_exists(AT_FDCWD, path)) ||
+           (hook_cluster_fingerprint(hook, path) && file_exists(AT_FDCWD, path));
 }
 
 static int run(struct hook *hook)
@@ -101,11 +83,14 @@ static int run(struct hook *hook)
 int main(int argc, char **argv)
 {
     struct hook hook = {.root = "", .deadline_ms = clock_monotonic_ms() + HOOK_LIMIT_MS};
+    int exit_code;
 
     fill_standard_fds();
     (void)signal(SIGPIPE, SIG_IGN); /* nobody reads the task log: no reason to fail a start */
-    if (!parse_arguments(&hook, argc, argv) || !has_fingerprint(&hook)) {
+    if (!parse_arguments(&hook, argc, argv) || hook_read_settings(&hook) < 0) {
         return 0;
     }
-    return run(&hook);
+    exit_code = has_fingerprint(&hook) ? run(&hook) : 0;
+    settings_free(hook.settings);
+    return exit_code;
 }

@@ -106,6 +106,38 @@ bool str_to_u64(const char *s, uint64_t max, uint64_t *ret_value)
     return true;
 }
 
+/* Length of the sequence that starts at s; 0: none. */
+static size_t utf8_sequence(const unsigned char *s)
+{
+    size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+    for (size_t i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80) {
+            return 0; /* the NUL at the end, too */
+        }
+    }
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f) || s[0] > 0xf4) {
+        return 0;
+    }
+    return len;
+}
+
+bool str_is_utf8(const char *s)
+{
+    const unsigned char *at = (const unsigned char *)s;
+
+    while (*at != '\0') {
+        size_t len = utf8_sequence(at);
+
+        if (len == 0) {
+            return false;
+        }
+        at += len;
+    }
+    return true;
+}
+
 void str_tame(char *s)
 {
     for (; *s != '\0'; s++) {

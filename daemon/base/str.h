@@ -30,6 +30,8 @@ int ascii_hex(char c); /* 0 to 15, or -1 */
 /* Decimal digits only, whole string, at most `max`: true and *ret_value, else false. */
 bool str_to_u64(const char *s, uint64_t max, uint64_t *ret_value);
 
+/* As JSON wants it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+bool str_is_utf8(const char *s);
 /* Control bytes become '?': foreign text that ends in a sentence or on a terminal. In place. */
 void str_tame(char *s);
 

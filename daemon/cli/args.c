@@ -2,6 +2,7 @@
 /* See args.h. */
 #include "cli/args.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -141,8 +142,10 @@ static enum cli_exit take_option(const struct args_context *context, int argc, c
 static enum cli_exit take_all(const struct args_context *context, int argc, char **argv,
                               struct args *args)
 {
+    size_t operands = context->cli->verb->operands > 0 ? context->cli->verb->operands : 1;
     bool options = true;
 
+    assert(operands <= ARGS_WORDS_MAX);
     for (int i = 0; i < argc; i++) {
         if (options && str_equal(argv[i], "--")) {
             options = false;
@@ -152,9 +155,13 @@ static enum cli_exit take_all(const struct args_context *context, int argc, char
             if (code != CLI_OK) {
                 return code;
             }
-        } else if (args->n == ARGS_WORDS_MAX) {
-            return cli_usage(context->cli, "%s takes one operand at most: '%s' is one too many",
-                             context->cli->verb->name, argv[i]);
+        } else if (args->n == operands) {
+            return operands == 1 ? cli_usage(context->cli,
+                                             "%s takes one operand at most: '%s' is one too many",
+                                             context->cli->verb->name, argv[i])
+                                 : cli_usage(context->cli,
+                                             "%s takes %zu operands at most: '%s' is one too many",
+                                             context->cli->verb->name, operands, argv[i]);
         } else {
             args->words[args->n++] = argv[i];
         }

@@ -22,6 +22,7 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(capture_set_fini) struct capture_set set = {0};
     struct capture_options options = {0};
+    bool merge = false;
     const struct arg_option table[] = {
         {"output", 'o', ARG_TEXT, &options.output},
         {"force", 'f', ARG_FLAG, &options.force},
@@ -37,6 +38,8 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
         {"thumbprint", '\0', ARG_TEXT, &options.thumbprint},
         {"insecure", '\0', ARG_FLAG, &options.insecure},
         {"timeout", '\0', ARG_TEXT, &options.timeout},
+        {"merge", '\0', ARG_FLAG, &merge},
+        {"prefer", '\0', ARG_TEXT, &options.prefer},
     };
     struct args args;
     struct err err = {""};
@@ -44,6 +47,15 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 
     if (args_parse(cli, table, ARRAY_SIZE(table), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
+    }
+    if (args.n > 1 && !merge) {
+        return cli_usage(cli,
+                         "capture takes one operand at most: '%s' is one too many; several "
+                         "sources of one VM go with --merge",
+                         args.words[1]);
+    }
+    if (options.prefer != NULL && !merge) {
+        return cli_usage(cli, "--prefer is for --merge");
     }
     options.source = args.n > 0 ? args.words[0] : NULL;
     if (options.vcenter != NULL) {
@@ -61,7 +73,8 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
         options.output = NULL;
     }
     clock_format(time(NULL), options.captured);
-    if (capture_file(&options, &set, &err) < 0) {
+    if ((merge ? capture_merge(&options, args.words, args.n, &set, &err)
+               : capture_file(&options, &set, &err)) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s", err.text);
     }
     return capture_finish(cli, &options, &set);
@@ -70,7 +83,9 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 const struct verb verb_capture = {
     .name = "capture",
     .summary = "Makes a fingerprint from VMware's .vmx file",
-    .usage = "capture FILE [--from KIND] [--vm NAME] [-o FILE|DIR [--force]] [--json]",
+    .usage = "capture FILE [--from KIND] [--vm NAME] [-o FILE|DIR [--force]] [--json]\n"
+             "       pve-hwid capture --merge FILE... [--prefer KIND] [--vm NAME] [-o FILE "
+             "[--force]] [--json]",
     .details =
         "FILE may be '-' for standard input. What could not be carried over or was guessed\n"
         "is told on standard error.\n\n"
@@ -79,10 +94,17 @@ const struct verb verb_capture = {
         "  -o, --output FILE  write there, whole or not at all, instead of to stdout;\n"
         "                     a file that exists is not overwritten\n"
         "  -o, --output DIR   write DIR/NAME.json, one for each VM\n"
-        "  -f, --force        overwrite it\n\n"
+        "  -f, --force        overwrite it\n"
+        "  --merge            the files are about one VM (its .vmx, a dump from inside the guest,\n"
+        "                     a fingerprint, ...): they complete one another. The guest's own\n"
+        "                     word wins; contradictions are named, and in the identity (uuid,\n"
+        "                     serial, MAC) they are an error\n"
+        "  --prefer KIND      settles contradictions: what files of this kind say is right\n\n"
         "Examples:\n"
         "  pve-hwid capture web1.vmx\n"
         "  pve-hwid capture web1.vmx -o /etc/pve/pve-hwid/105.json\n"
+        "  pve-hwid capture --merge web1.vmx web1-guest.json -o 105.json\n"
         "  ssh root@esxi cat /vmfs/volumes/ds1/web1/web1.vmx | pve-hwid capture - -o 105.json\n",
+    .operands = ARGS_WORDS_MAX,
     .run = capture_run,
 };

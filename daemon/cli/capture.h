@@ -21,6 +21,7 @@ struct capture_options {
     const char *from;   /* --from KIND */
     const char *output; /* -o; NULL: stdout */
     const char *vm;     /* --vm NAME: of several, this one */
+    const char *prefer; /* --prefer KIND, of a merge */
     bool force;         /* --force */
     const char *vcenter, *user, *password_file, *folder, *cluster, *cacert, *thumbprint, *timeout;
     bool all, insecure;             /* these are for --vcenter (capture_vcenter.c) */
@@ -59,12 +60,21 @@ enum { CAPTURE_HEAD = 4096 }; /* bytes of a file that recognises() is shown */
 /* Reads options->source, by --from or by what it looks like. Sentences name the file. */
 int capture_file(const struct capture_options *options, struct capture_set *set, struct err *err);
 
+/* --- several sources to one (capture_merge.c) --- */
+
+/* Reads each of `files` as capture_file() does and merges them; notes and contradictions become the
+ * notes of the one VM in `set`. -EINVAL: they contradict each other. */
+int capture_merge(const struct capture_options *options, const char *const *files, size_t n,
+                  struct capture_set *set, struct err *err);
+
 /* --- the end of every capture (capture_out.c) --- */
 
 /* One VM: stdout, or the file (or the folder) of -o. Several: --vm chooses one, a folder takes them
  * all, one file each. */
 enum cli_exit capture_finish(const struct cli *cli, const struct capture_options *options,
                              struct capture_set *set);
+/* Leaves only the VM that --vm names; -ENOENT. */
+int capture_choose(const struct capture_options *options, struct capture_set *set, struct err *err);
 /* "NAME.json" below `dir` for the VM `at` of the set, as a name that is safe and not that of
  * another VM of the set; NULL: no memory. */
 char *capture_path(const char *dir, const struct capture_set *set, size_t at);

@@ -146,8 +146,7 @@ static int list_names(const struct capture_set *set, struct buf *text)
     return text->error;
 }
 
-/* Leaves only the VM that --vm names. */
-static int choose(const struct capture_options *options, struct capture_set *set, struct err *err)
+int capture_choose(const struct capture_options *options, struct capture_set *set, struct err *err)
 {
     CLEANUP(buf_fini) struct buf names = BUF_INIT(0);
     struct capture_set chosen = {0};
@@ -281,7 +280,7 @@ enum cli_exit capture_finish(const struct cli *cli, const struct capture_options
                              struct capture_set *set)
 {
     struct err err = {""};
-    int rc = options->vm != NULL ? choose(options, set, &err) : 0;
+    int rc = options->vm != NULL ? capture_choose(options, set, &err) : 0;
 
     rc = rc < 0 ? rc : refuse_several(options, set, &err);
     if (rc < 0) {

@@ -6,10 +6,15 @@
 #include "base/str.h"
 #include "cli/capture.h"
 #include "cli/capture_ova.h"
+#include "cli/capture_vmdk.h"
 #include "cli/nearest.h"
+#include "core/dmidecode.h"
 #include "core/ovf.h"
+#include "core/slmgr.h"
 #include "core/tar.h"
+#include "core/vcenter.h"
 #include "core/vmx.h"
+#include "core/winguest.h"
 
 /* The pure parsers of core that make one fingerprint of one text. */
 typedef int (*parse_fn)(const char *text, size_t len, const char *captured,
@@ -33,6 +38,43 @@ static int capture_text(struct input *input, const struct capture_options *optio
     return capture_set_add(set, &fp, &notes, err);
 }
 
+/* Ours: the only JSON that states its format first of all, or nearly so. */
+static bool is_fingerprint(const char *head, size_t len)
+{
+    static const char key[] = "\"format\"";
+    const char *at;
+
+    while (len > 0 && ascii_is_space(*head)) {
+        head++;
+        len--;
+    }
+    at = len > 0 && *head == '{' ? memmem(head, len, key, strlen(key)) : NULL;
+    if (at == NULL) {
+        return false;
+    }
+    at += strlen(key);
+    at += strspn(at, " \t\r\n");
+    if (*at != ':') {
+        return false;
+    }
+    at++;
+    return at[strspn(at, " \t\r\n")] == '1';
+}
+
+static int parse_fingerprint(const char *text, size_t len, const char *captured,
+                             struct fingerprint **ret_fp, struct notes *notes, struct err *err)
+{
+    (void)captured; /* it says itself when */
+    (void)notes;
+    return fingerprint_parse(text, len, ret_fp, err);
+}
+
+static int capture_fingerprint(struct input *input, const struct capture_options *options,
+                               struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, FINGERPRINT_MAX, parse_fingerprint, set, err);
+}
+
 static bool is_anything(const char *head, size_t len)
 {
     (void)head;
@@ -43,7 +85,26 @@ static bool is_anything(const char *head, size_t len)
 static int capture_vmx(struct input *input, const struct capture_options *options,
                        struct capture_set *set, struct err *err)
 {
-    return capture_text(input, options, VMX_MAX, vmx_capture, set, err);
+    CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
+    CLEANUP(notes_fini) struct notes notes = {0};
+    CLEANUP(vmx_disk_files_fini) struct vmx_disk_files files = {0};
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(VMX_MAX);
+    int rc = input_rest(input, &text, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (input->own) {
+        if (vmx_find_disk_files(text.data, text.len, &files) < 0) {
+            return err_oom(err);
+        }
+        rc = vmdk_find_serials(input->path, &files, &notes, err);
+    }
+    if (rc == 0) {
+        rc = vmx_capture_with(text.data, text.len, &files, options->captured, &fp, &notes, err);
+        rc = rc < 0 ? err_prefix(err, rc, "%s", input_name(input->path)) : 0;
+    }
+    return rc < 0 ? rc : capture_set_add(set, &fp, &notes, err);
 }
 
 /* The first character behind a byte order mark and blanks; UTF-16 has a NUL in every other byte. */
@@ -121,10 +182,63 @@ static int capture_ova(struct input *input, const struct capture_options *option
                   : capture_ovf_text(name, &text, options, set, err);
 }
 
+static int capture_dmidecode(struct input *input, const struct capture_options *options,
+                             struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, DMIDECODE_MAX, dmidecode_capture, set, err);
+}
+
+static bool is_json(const char *head, size_t len)
+{
+    return first_character(head, len) == '{';
+}
+
+static int capture_windows(struct input *input, const struct capture_options *options,
+                           struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, WINGUEST_MAX, winguest_capture, set, err);
+}
+
+/* A saved answer of vCenter: no other JSON of ours has these. */
+static bool is_vcenter(const char *head, size_t len)
+{
+    static const char *const keys[] = {"\"guest_OS\"", "\"boot_devices\"", "\"bios_uuid\""};
+
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        if (memmem(head, len, keys[i], strlen(keys[i])) != NULL) {
+            return is_json(head, len);
+        }
+    }
+    return false;
+}
+
+static int parse_vcenter(const char *text, size_t len, const char *captured,
+                         struct fingerprint **ret_fp, struct notes *notes, struct err *err)
+{
+    return vcenter_capture(text, len, NULL, captured, ret_fp, notes, err);
+}
+
+static int capture_vcenter_answer(struct input *input, const struct capture_options *options,
+                                  struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, VCENTER_VM_MAX, parse_vcenter, set, err);
+}
+
+static int capture_slmgr(struct input *input, const struct capture_options *options,
+                         struct capture_set *set, struct err *err)
+{
+    return capture_text(input, options, SLMGR_MAX, slmgr_capture, set, err);
+}
+
 /* The first that recognises a file takes it: what says little about itself comes last. */
 static const struct capture_source sources[] = {
+    {"fingerprint", "a fingerprint of pve-hwid", is_fingerprint, capture_fingerprint},
     {"ova", "an OVA archive", is_ova, capture_ova},
     {"ovf", "an OVF descriptor", is_xml, capture_ovf},
+    {"dmidecode", "what dmidecode printed in the guest", dmidecode_recognises, capture_dmidecode},
+    {"vcenter", "vCenter's REST answer about one VM", is_vcenter, capture_vcenter_answer},
+    {"windows", "what capture-windows.ps1 wrote in the guest", is_json, capture_windows},
+    {"slmgr", "what slmgr /dlv printed in the guest", slmgr_recognises, capture_slmgr},
     {"vmx", "a .vmx file of VMware", is_anything, capture_vmx},
 };
 

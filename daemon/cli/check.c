@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cli/args.h"
 #include "cli/calls.h"
+#include "cli/report_view.h"
 #include "cli/vm_state.h"
 
 static const char *result_name(enum cli_exit code)
@@ -119,29 +120,37 @@ static enum cli_exit check(const struct cli *cli, uint32_t vmid)
 
 static enum cli_exit check_run(struct cli *cli, int argc, char **argv)
 {
+    bool report = false;
+    const struct arg_option options[] = {{"report", '\0', ARG_FLAG, &report}};
     struct args args;
     enum cli_exit code;
     uint32_t vmid = 0;
 
-    if (args_parse(cli, NULL, 0, argc, argv, &args, &code) == ARGS_DONE) {
+    if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
     if (args.n > 0 && !args_vmid(args.words[0], &vmid)) {
         return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
     }
-    return check(cli, vmid);
+    if (report && vmid == 0) {
+        return cli_usage(cli, "--report is about one VM: check VMID --report");
+    }
+    return report ? report_view_online(cli, vmid) : check(cli, vmid);
 }
 
 const struct verb verb_check = {
     .name = "check",
     .summary = "Tells whether a VM, or every VM, is what its fingerprint says",
-    .usage = "check [VMID] [--json]",
+    .usage = "check [VMID] [--report] [--json]",
     .details =
         "Without a VMID: all VMs of this node that have a fingerprint; the exit code is that\n"
         "of the worst. Reads everything afresh and changes nothing.\n\n"
+        "  --report  attribute by attribute: what the guest saw on VMware, sees now, and would\n"
+        "            see after `apply`; and what that means for its activation\n\n"
         "Exit: 0 in sync, 3 differs, 4 something is under way, 1 error.\n\n"
         "Examples:\n"
         "  pve-hwid check 105\n"
+        "  pve-hwid check 105 --report\n"
         "  pve-hwid check --json\n",
     .online = true,
     .run = check_run,

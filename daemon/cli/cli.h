@@ -30,6 +30,7 @@ struct verb {
     const char *summary; /* one line of `pve-hwid help` */
     const char *usage;   /* lines behind "usage: pve-hwid ", the first one starts with the name */
     const char *details; /* paragraphs and examples of `pve-hwid VERB --help` */
+    size_t operands;     /* at most; 0: one */
     bool online;         /* talks to the daemon: --socket and --timeout are known */
     enum cli_exit (*run)(struct cli *cli, int argc, char **argv); /* argv: behind the verb */
 };
@@ -71,6 +72,6 @@ const struct verb *cli_find_verb(const struct cli *cli, const char *name);
 const char *cli_nearest_verb(const struct cli *cli, const char *name);
 
 extern const struct verb verb_apply, verb_capture, verb_check, verb_help, verb_list, verb_log,
-    verb_plan, verb_status, verb_version;
+    verb_match, verb_plan, verb_status, verb_version;
 
 #endif

@@ -11,12 +11,14 @@
 #include "cli/calls.h"
 #include "cli/input.h"
 #include "cli/plan_view.h"
+#include "cli/report_view.h"
 
 struct offline {
     const char *config;
     const char *fingerprint;
     const char *machines; /* "8.2,9.0"; NULL: not known */
     uint32_t vmid;        /* 0: not known */
+    bool report;          /* the identity report instead of the plan */
     struct pveconf *conf; /* pending values applied */
     struct fingerprint *fp;
     struct machine_list list;
@@ -171,6 +173,9 @@ static enum cli_exit plan_offline(struct cli *cli, struct offline *offline)
     }
     warn_names(cli, offline);
     tell_pending(cli, offline);
+    if (offline->report) {
+        return report_view_offline(cli, &input, plan);
+    }
     if (cli->json) {
         return cli_print_json(cli, plan_view_json(plan, offline->pending), plan_view_exit(plan));
     }
@@ -207,6 +212,7 @@ static enum cli_exit plan_run(struct cli *cli, int argc, char **argv)
         {"fingerprint", 'f', ARG_TEXT, &offline.fingerprint},
         {"machines", '\0', ARG_TEXT, &offline.machines},
         {"vmid", '\0', ARG_VMID, &offline.vmid},
+        {"report", '\0', ARG_FLAG, &offline.report},
     };
     struct args args;
     enum cli_exit code;
@@ -221,9 +227,10 @@ static enum cli_exit plan_run(struct cli *cli, int argc, char **argv)
             return cli_usage(cli, "plan takes either a VMID or files; with --config and "
                                   "--fingerprint the VMID goes into --vmid");
         }
-        return args_vmid(args.words[0], &vmid)
-                   ? plan_online(cli, vmid)
-                   : cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
+        if (!args_vmid(args.words[0], &vmid)) {
+            return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
+        }
+        return offline.report ? report_view_online(cli, vmid) : plan_online(cli, vmid);
     }
     if (offline.config == NULL || offline.fingerprint == NULL) {
         return cli_usage(cli, "plan needs a VMID, or both --config and --fingerprint");
@@ -237,22 +244,27 @@ static enum cli_exit plan_run(struct cli *cli, int argc, char **argv)
 const struct verb verb_plan = {
     .name = "plan",
     .summary = "Shows what would have to change, and why; changes nothing",
-    .usage = "plan VMID [--json]\n"
+    .usage = "plan VMID [--report] [--json]\n"
              "       pve-hwid plan --config FILE --fingerprint FILE [--vmid N] [--machines LIST] "
-             "[--json]",
-    .details = "With a VMID the daemon reads the VM's files afresh and answers. With two files no\n"
-               "daemon and no PVE is needed; pending changes in the configuration count as\n"
-               "applied. One of the files may be '-' for standard input.\n\n"
-               "  -c, --config FILE       the VM's configuration, e.g. 105.conf\n"
-               "  -f, --fingerprint FILE  its fingerprint\n"
-               "  --vmid N                the VM's number where the file's name does not tell it\n"
-               "  --machines LIST         the q35 versions the node's QEMU has, e.g. 8.2,9.0,10.0\n"
-               "\n"
-               "Exit: 0 nothing to change, 3 something, 5 refused.\n\n"
-               "Examples:\n"
-               "  pve-hwid plan 105\n"
-               "  pve-hwid plan --config /etc/pve/qemu-server/105.conf --fingerprint 105.json\n"
-               "  pve-hwid capture web1.vmx | pve-hwid plan -c 105.conf -f -\n",
+             "[--report] [--json]",
+    .details =
+        "With a VMID the daemon reads the VM's files afresh and answers. With two files no\n"
+        "daemon and no PVE is needed; pending changes in the configuration count as\n"
+        "applied. One of the files may be '-' for standard input.\n\n"
+        "  -c, --config FILE       the VM's configuration, e.g. 105.conf\n"
+        "  -f, --fingerprint FILE  its fingerprint\n"
+        "  --vmid N                the VM's number where the file's name does not tell it\n"
+        "  --machines LIST         the q35 versions the node's QEMU has, e.g. 8.2,9.0,10.0\n"
+        "  --report                instead of the plan: what the guest saw on VMware, sees now\n"
+        "                          and would see after it, and what that means for its\n"
+        "                          activation\n"
+        "\n"
+        "Exit: 0 nothing to change, 3 something, 5 refused.\n\n"
+        "Examples:\n"
+        "  pve-hwid plan 105\n"
+        "  pve-hwid plan --config /etc/pve/qemu-server/105.conf --fingerprint 105.json\n"
+        "  pve-hwid capture web1.vmx | pve-hwid plan -c 105.conf -f -\n"
+        "  pve-hwid plan -c 105.conf -f 105.json --report\n",
     .online = true,
     .run = plan_run,
 };

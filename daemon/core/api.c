@@ -71,15 +71,6 @@ void api_reply_fini(struct api_reply *reply)
     *reply = (struct api_reply){0};
 }
 
-static bool is_utf8(const char *text)
-{
-    json_t *json = json_string(text);
-    bool valid = json != NULL;
-
-    json_decref(json);
-    return valid;
-}
-
 /* One line: runs of blanks and control characters become one blank, none at either end. */
 static void add_line(struct buf *out, const char *text, size_t len)
 {
@@ -113,8 +104,10 @@ static void add_errors(struct buf *out, json_t *errors)
         if (!json_is_string(value) || out->len > MESSAGE_MAX) {
             continue;
         }
+        add_line(&line, key, strlen(key));
+        buf_adds(&line, ": ");
         add_line(&line, json_string_value(value), json_string_length(value));
-        buf_addf(out, "%s%s: %s", before, key, line.data == NULL ? "" : line.data);
+        buf_addf(out, "%s%s", before, line.data == NULL ? "" : line.data);
         out->error = line.error != 0 ? line.error : out->error;
         before = "; ";
     }
@@ -150,7 +143,7 @@ static char *message_of(int status, json_t *root, const char *reason, const char
         buf_addf(&out, "HTTP status %d without a word", status);
     }
     text = buf_steal(&out);
-    if (text != NULL && !is_utf8(text)) {
+    if (text != NULL && !str_is_utf8(text)) {
         for (char *c = text; *c != '\0'; c++) {
             *c = ascii_is_print(*c) ? *c : '?';
         }

@@ -96,18 +96,27 @@ static int make_plan(struct assessment *a, const struct assess_params *params,
     return plan_make(&input, &a->plan, err);
 }
 
+static int read_config(const struct assess_texts *texts, struct assessment *a, struct err *err)
+{
+    int rc = pveconf_parse(texts->config, texts->config_len, &a->conf, err);
+
+    if (rc == 0) {
+        a->attached = assess_is_our_hook(pveconf_get(a->conf, "hookscript"));
+        a->deletes_pending = any_disk_deletion_pending(a->conf);
+    }
+    return rc;
+}
+
 static int read_both(const struct assess_texts *texts, const struct assess_params *params,
                      struct assessment *a)
 {
     struct err why = {""};
     int rc;
 
-    rc = pveconf_parse(texts->config, texts->config_len, &a->conf, &why);
+    rc = read_config(texts, a, &why);
     if (rc < 0) {
         return problem(a, ASSESS_BAD_CONFIG, texts->config_path, rc, &why);
     }
-    a->attached = assess_is_our_hook(pveconf_get(a->conf, "hookscript"));
-    a->deletes_pending = any_disk_deletion_pending(a->conf);
     if (texts->fingerprint_problem != NULL) {
         (void)err_set(&why, -EINVAL, "%s", texts->fingerprint_problem); /* only the text counts */
         a->outcome = ASSESS_BAD_FINGERPRINT;
@@ -144,6 +153,10 @@ int assess(const struct assess_texts *texts, const struct assess_params *params,
         a->outcome = ASSESS_NO_CONFIG;
     } else if (texts->fingerprint == NULL && texts->fingerprint_problem == NULL) {
         a->outcome = ASSESS_NO_FINGERPRINT;
+        /* Nothing to do with us, so a file that cannot be read is none of our business. */
+        if (read_config(texts, a, &why) == -ENOMEM) {
+            return err_oom(err);
+        }
     } else {
         rc = read_both(texts, params, a);
         if (rc < 0) {

@@ -17,7 +17,7 @@
 #include "core/smbios_uuid.h"
 
 enum assess_outcome {
-    ASSESS_NO_FINGERPRINT,  /* nothing to do with us */
+    ASSESS_NO_FINGERPRINT,  /* nothing to do with us; conf is there where it can be read */
     ASSESS_NO_CONFIG,       /* no such VM on this node */
     ASSESS_BAD_FINGERPRINT, /* `problem` names file, place and cure */
     ASSESS_BAD_CONFIG,      /* likewise */

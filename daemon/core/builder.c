@@ -123,6 +123,19 @@ void builder_type1(struct builder *b, bool efi, int hardware)
     }
 }
 
+void builder_firmware(struct builder *b, const char *product, const char *bios_vendor)
+{
+    if (b->error != 0) {
+        return;
+    }
+    if (str_istarts(product, "VMware") && ascii_is_digit(product[strlen("VMware")])) {
+        builder_set(b, &b->fp->firmware, "efi");
+    } else if (str_iequal(product, "VMware Virtual Platform") ||
+               (bios_vendor != NULL && str_istarts(bios_vendor, "Phoenix"))) {
+        builder_set(b, &b->fp->firmware, "bios");
+    }
+}
+
 void builder_machine(struct builder *b)
 {
     if (b->error == 0) {

@@ -39,6 +39,8 @@ void builder_text(struct builder *b, char **at, const char *text, size_t max, co
 bool builder_uuid(struct builder *b, const struct smbios_uuid *raw);
 /* Type 1 as VMware shows it (facts/vmware.md 1), with a note where that is a guess. */
 void builder_type1(struct builder *b, bool efi, int hardware);
+/* `firmware` as the guest's own words tell it ("VMware7,1" is EFI); not told where they do not. */
+void builder_firmware(struct builder *b, const char *product, const char *bios_vendor);
 /* q35 of the default version. */
 void builder_machine(struct builder *b);
 /* "vmx-13" or "13": source.hardware_version, which is also returned; 0: no such number. */

@@ -196,6 +196,9 @@ static int set_item(struct drive *drive, const struct prop *prop, struct err *er
             return err_set(err, -EINVAL, "the volume is there twice (%s, %s)", drive->volume,
                            prop->value);
         }
+        if (prop->value[strspn(prop->value, " ")] == '\0') {
+            return err_set(err, -EINVAL, "the volume is blank");
+        }
         drive->volume = str_dup(prop->value);
         return drive->volume == NULL ? err_oom(err) : 0;
     }
@@ -270,7 +273,9 @@ char *drive_format(const struct drive *drive)
     if (options == NULL) {
         return NULL;
     }
-    return str_printf("%s%s%s", drive->volume, *options == '\0' ? "" : ",", options);
+    /* A path with '=' in it would read as an option. */
+    return str_printf("%s%s%s%s", strchr(drive->volume, '=') == NULL ? "" : "file=", drive->volume,
+                      *options == '\0' ? "" : ",", options);
 }
 
 bool drive_is_disk(const struct drive *drive)

@@ -13,6 +13,8 @@ enum {
     FINGERPRINT_HARDWARE_MAX = 99,
     FINGERPRINT_CPU_MAX = 1024,                          /* sockets, cores, and both together */
     FINGERPRINT_MEMORY_MIB_MAX = 64 * 1024 * 1024,       /* 64 TiB */
+    FINGERPRINT_REARMS_MAX = 1001,                       /* what Windows can be set to */
+    FINGERPRINT_GRACE_MINUTES_MAX = 10 * 366 * 24 * 60,  /* KMS gives 180 days */
     FINGERPRINT_SERIAL_MAX = 60,                         /* PVE: maxLength of a drive's serial */
     FINGERPRINT_VENDOR_MAX = 8,                          /* a SCSI INQUIRY field */
     FINGERPRINT_PRODUCT_MAX = 16,                        /* likewise */

@@ -14,10 +14,8 @@
 #include "core/jsonread.h"
 
 enum {
-    WORD_MAX = 32,                  /* bytes of a short word: kind, captured, ... */
-    PARTIAL_KEY_MAX = 5,            /* a whole product key has no business here */
-    REARMS_MAX = 1001,              /* what Windows can be set to */
-    GRACE_MAX = 10 * 366 * 24 * 60, /* minutes; KMS gives 180 days */
+    WORD_MAX = 32,       /* bytes of a short word: kind, captured, ... */
+    PARTIAL_KEY_MAX = 5, /* a whole product key has no business here */
 };
 
 static int read_source_parts(const struct jsonread *source, char *parts[FINGERPRINT_PARTS],
@@ -180,10 +178,11 @@ static int read_license(const struct jsonread *at, struct fingerprint *fp, struc
     rc = rc < 0 ? rc
                 : jsonread_text(at, "partial_key", PARTIAL_KEY_MAX, &fp->license_partial_key, err);
     rc = rc < 0 ? rc
-                : jsonread_int(at, "remaining_rearms", 0, REARMS_MAX, &fp->license_remaining_rearms,
-                               err);
+                : jsonread_int(at, "remaining_rearms", 0, FINGERPRINT_REARMS_MAX,
+                               &fp->license_remaining_rearms, err);
     rc = rc < 0 ? rc
-                : jsonread_long(at, "grace_minutes", 0, GRACE_MAX, &fp->license_grace_minutes, err);
+                : jsonread_long(at, "grace_minutes", 0, FINGERPRINT_GRACE_MINUTES_MAX,
+                                &fp->license_grace_minutes, err);
     if (rc == 0) {
         fp->has_license_rearms = json_object_get(at->value, "remaining_rearms") != NULL;
         fp->has_license_grace = json_object_get(at->value, "grace_minutes") != NULL;

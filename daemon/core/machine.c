@@ -119,6 +119,7 @@ static bool type_parse(const char *type, struct machine *m, const char **ret_res
     if (*at == '-' && !str_starts(type, "q35")) {
         at++;
         m->pinned = true;
+        m->plain_pc = m->kind == MACHINE_PC && !str_starts(type, "pc-i440fx");
         if (!read_version(&at, &m->version)) {
             return false;
         }
@@ -191,12 +192,11 @@ int machine_parse(const char *value, struct machine *ret, struct err *err)
     return 0;
 }
 
-/* A version below "pc-" is written as "pc-i440fx-", which is the same machine. */
 static const char *kind_name(const struct machine *m)
 {
     switch (m->kind) {
     case MACHINE_PC:
-        return m->pinned ? "pc-i440fx" : "pc";
+        return m->pinned && !m->plain_pc ? "pc-i440fx" : "pc";
     case MACHINE_Q35:
         return m->pinned ? "pc-q35" : "q35";
     case MACHINE_VIRT:

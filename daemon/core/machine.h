@@ -21,6 +21,7 @@ struct machine_version {
 struct machine {
     enum machine_kind kind; /* absent option: MACHINE_PC */
     bool pinned;            /* names a version */
+    bool plain_pc;          /* MACHINE_PC, pinned, spelt "pc-2.0" instead of "pc-i440fx-2.0" */
     struct machine_version version;
     char *rest;           /* what follows the version in the type: "+pve1", ".pxe", ".0"; "" */
     struct propstr extra; /* viommu=, enable-s3=, ... in their order */

@@ -12,7 +12,7 @@
 #include "core/ovf_priv.h"
 #include "core/vmware.h"
 
-enum { SHOWN_MAX = 64 };
+enum { SHOWN_MAX = 64, VERSION_SIZE = 24 };
 
 void ovf_vms_fini(struct ovf_vms *vms)
 {
@@ -131,35 +131,33 @@ static const char *name_of(const struct ovf_system *system)
     return system->id != NULL ? system->id : "";
 }
 
-/* The first "vmx-N" of a list that names what the VM may run on; NULL: none. */
-static char *vmx_version(const char *types)
+/* The first "vmx-N" of a list that names what the VM may run on, or ""; one that is too long to be
+ * one is cut, and refused as a number then. */
+static void find_version(const char *types, char version[VERSION_SIZE])
 {
+    version[0] = '\0';
     for (const char *at = types; *at != '\0'; at++) {
         if (str_istarts(at, "vmx-") && (at == types || ascii_is_space(at[-1]) || at[-1] == ',')) {
-            return str_ndup(at, strcspn(at, " ,\t\r\n"));
+            size_t len = strcspn(at, " ,\t\r\n");
+
+            len = len < VERSION_SIZE ? len : VERSION_SIZE - 1;
+            memcpy(version, at, len);
+            version[len] = '\0';
+            return;
         }
     }
-    return NULL;
 }
 
-static int refuse(const struct ovf *o, struct err *err)
+static int refuse(const struct ovf *o, const char *version, struct err *err)
 {
-    const struct ovf_system *system = o->system;
-    const char *types = system->hardware;
-
-    if (!system->has_hardware) {
+    if (!o->system->has_hardware) {
         return err_set(err, -EINVAL, "it describes no hardware (no VirtualHardwareSection)");
     }
-    for (const char *at = types; at != NULL; at = NULL) {
-        CLEANUP_FREE char *version = vmx_version(at);
-
-        if (version == NULL) {
-            return err_set(
-                err, -EINVAL,
-                "it was made for \"%.64s\" and not for VMware (vmx-N), so what the guest "
-                "saw cannot be told from it",
-                at);
-        }
+    if (o->system->hardware != NULL && *version == '\0') {
+        return err_set(err, -EINVAL,
+                       "it was made for \"%.64s\" and not for VMware (vmx-N), so what the guest "
+                       "saw cannot be told from it",
+                       o->system->hardware);
     }
     return 0;
 }
@@ -179,9 +177,11 @@ static int refuse_nothing(const struct fingerprint *fp, struct err *err)
 
 static int capture_system(struct ovf *o, struct fingerprint **ret_fp, struct err *err)
 {
-    CLEANUP_FREE char *version = NULL;
-    int rc = refuse(o, err);
+    char version[VERSION_SIZE];
+    int rc;
 
+    find_version(o->system->hardware != NULL ? o->system->hardware : "", version);
+    rc = refuse(o, version, err);
     if (rc < 0) {
         return rc;
     }
@@ -189,7 +189,6 @@ static int capture_system(struct ovf *o, struct fingerprint **ret_fp, struct err
     o->guest = o->system->os_type != NULL ? o->system->os_type : "";
     builder_text(&o->b, &o->b.fp->source.name, name_of(o->system), FINGERPRINT_STRING_MAX,
                  "the name");
-    version = o->system->hardware != NULL ? vmx_version(o->system->hardware) : NULL;
     o->hardware = builder_hardware(&o->b, version);
     capture_firmware(o);
     capture_uuid(o);

@@ -222,3 +222,19 @@ int plan_make(const struct plan_input *input, struct plan **ret_plan, struct err
     *ret_plan = STEAL(plan);
     return 0;
 }
+
+int plan_pair(const struct plan_input *in, struct plan_pairs *ret)
+{
+    CLEANUP(plan_freep) struct plan *plan = calloc(1, sizeof(*plan)); /* for notes nobody reads */
+    struct plan_builder b = {.in = in, .plan = plan};
+    int rc;
+
+    *ret = (struct plan_pairs){0};
+    if (plan == NULL) {
+        return -ENOMEM;
+    }
+    rc = plan_pair_nics(&b, ret);
+    rc = rc < 0 ? rc : plan_pair_disks(&b, ret);
+    notes_fini(&b.obstacles);
+    return rc;
+}

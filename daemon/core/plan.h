@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/drive.h"
 #include "core/fingerprint.h"
 #include "core/machine.h"
 #include "core/notes.h"
@@ -90,6 +91,17 @@ struct plan_input {
 int plan_make(const struct plan_input *input, struct plan **ret_plan, struct err *err);
 void plan_free(struct plan *plan);
 DEFINE_CLEANUP(struct plan, plan_free)
+
+/*
+ * Which device of the VM each of the fingerprint's is, by the rules that a plan goes by; "" where
+ * nothing tells. Slots and keys are those of `in->conf`. 0 or -ENOMEM.
+ */
+struct plan_pairs {
+    char disks[FINGERPRINT_DISKS_MAX][DRIVE_SLOT_SIZE]; /* "scsi0" */
+    char nics[FINGERPRINT_NICS_MAX][DRIVE_SLOT_SIZE];   /* "net0" */
+};
+
+int plan_pair(const struct plan_input *in, struct plan_pairs *ret);
 
 /* Nothing to change and nothing refused. */
 bool plan_is_empty(const struct plan *plan);

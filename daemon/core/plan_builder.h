@@ -46,6 +46,10 @@ int plan_unreadable(struct plan_builder *b, bool needed, const char *why);
  * device were gone or of another kind, and only root@pam may change `args`. */
 bool plan_args_name(const struct plan_builder *b, const char *device);
 
+/* Into a builder that nobody asks afterwards. 0 or -ENOMEM. */
+int plan_pair_nics(struct plan_builder *b, struct plan_pairs *pairs);
+int plan_pair_disks(struct plan_builder *b, struct plan_pairs *pairs);
+
 int plan_obstacles(struct plan_builder *b);
 int plan_smbios(struct plan_builder *b);
 int plan_machine(struct plan_builder *b);

@@ -407,3 +407,27 @@ int plan_disks(struct plan_builder *b)
     rc = note_substitutes(&set);
     return rc < 0 ? rc : plan_disk_steps(&set);
 }
+
+int plan_pair_disks(struct plan_builder *b, struct plan_pairs *pairs)
+{
+    CLEANUP(disk_set_fini) struct plan_disk_set set = {.b = b};
+    struct plan_place places[PLAN_DISKS_MAX];
+    int rc = read_disks(&set, false);
+
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
+    plan_rank_disks(&set);
+    for (size_t i = 0; i < set.n; i++) {
+        places[i] = set.items[i].place;
+    }
+    if (plan_match_disks(b->in->fp, places, set.n) != PLAN_MATCHED) {
+        return 0;
+    }
+    for (size_t i = 0; i < set.n; i++) {
+        if (places[i].want != PLAN_NO_DISK) {
+            drive_slot_format(places[i].slot, pairs->disks[places[i].want]);
+        }
+    }
+    return 0;
+}

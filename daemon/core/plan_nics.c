@@ -20,7 +20,7 @@
 enum { NIC_NONE = -1 };
 
 struct nic {
-    char key[16]; /* "net31" */
+    char key[DRIVE_SLOT_SIZE]; /* "net31" */
     struct netdev now;
     int want; /* index into fp->nics; NIC_NONE */
 };
@@ -294,4 +294,20 @@ int plan_nics(struct plan_builder *b)
         }
     }
     return rc;
+}
+
+int plan_pair_nics(struct plan_builder *b, struct plan_pairs *pairs)
+{
+    CLEANUP(nics_fini) struct nics nics = {.n = 0};
+    int rc = read_nics(b, &nics);
+
+    if (rc == 0) {
+        rc = match_nics(b, &nics);
+    }
+    for (size_t i = 0; i < nics.n && rc == 0; i++) {
+        if (nics.items[i].want != NIC_NONE) {
+            memcpy(pairs->nics[nics.items[i].want], nics.items[i].key, sizeof(nics.items[i].key));
+        }
+    }
+    return rc < 0 ? rc : 0;
 }

@@ -12,6 +12,16 @@ void prestart_fini(struct prestart *p)
     notes_fini(&p->lines);
 }
 
+/* PVE's task log takes ASCII; problems quote foreign files. */
+static void make_ascii(struct notes *lines)
+{
+    for (size_t i = 0; i < lines->n; i++) {
+        for (char *c = lines->items[i]; *c != '\0'; c++) {
+            *c = ascii_is_print(*c) ? *c : '?';
+        }
+    }
+}
+
 static int answer(struct prestart *p, enum prestart_answer answer)
 {
     p->answer = answer;
@@ -112,7 +122,8 @@ static int decide_planned(const struct prestart_input *in, struct prestart *p)
         p->in_sync = true;
         return answer(p, PRESTART_GO);
     }
-    if (str_equal(in->memory->settled_key, a->key) || str_equal(in->memory->held_key, a->key)) {
+    if (in->ours || str_equal(in->memory->settled_key, a->key) ||
+        str_equal(in->memory->held_key, a->key)) {
         return settled(in, p);
     }
     return by_policy(in, p);
@@ -160,6 +171,7 @@ int prestart_decide(const struct prestart_input *in, struct prestart *ret)
         prestart_fini(&p);
         return rc;
     }
+    make_ascii(&p.lines);
     *ret = p;
     return 0;
 }
@@ -181,6 +193,7 @@ int prestart_without_hold(const struct prestart_input *in, const char *why, stru
         prestart_fini(&p);
         return rc;
     }
+    make_ascii(&p.lines);
     *ret = p;
     return 0;
 }

@@ -25,6 +25,7 @@ struct prestart_input {
     const struct assessment *assessment;
     const struct record_memory *memory;
     bool changing; /* a rewrite is under way right now: this start would meet half of it */
+    bool ours;     /* the start that we owed and made: never held again, that would be a circle */
     bool stuck;    /* a pending deletion of ours could not be taken back */
 };
 

@@ -276,3 +276,12 @@ int pveconf_apply_pending(const struct pveconf *conf, struct pveconf **ret_conf)
     *ret_conf = STEAL(copy);
     return 0;
 }
+
+int pveconf_set(struct pveconf *conf, const char *key, const char *value)
+{
+    if (value == NULL) {
+        section_remove(&conf->sections[0], key);
+        return 0;
+    }
+    return pveconf_section_set(&conf->sections[0], key, value, 0);
+}

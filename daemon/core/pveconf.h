@@ -66,5 +66,7 @@ bool pveconf_has_pending(const struct pveconf *conf);
 bool pveconf_pending_deletes(const struct pveconf *conf, const char *key);
 /* A copy whose main section is what the next start sees and which has no [PENDING]. */
 int pveconf_apply_pending(const struct pveconf *conf, struct pveconf **ret_conf);
+/* An option of the main section in memory, to look at what would be; value NULL takes it away. */
+int pveconf_set(struct pveconf *conf, const char *key, const char *value);
 
 #endif

@@ -31,6 +31,7 @@ const struct reconcile_state_row reconcile_states[STATES] = {
     ROW(VERIFY_PENDING, verify_pending, true),
     ROW(VERIFY_READ, verify_read, true),
     ROW(END, end, true),
+    ROW(LOOK_STATUS, look_status, true),
     ROW(LOOK, look, true),
     ROW(REVERT, revert, true),
     ROW(SET_BACK, set_back, true),
@@ -87,7 +88,7 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     }
     r->recovering = true;
     r->begun = true;
-    r->stuck = memory->stuck;
+    r->stuck = memory->stuck; /* until a look shows otherwise */
     rc = reconcile_take_steps(r, memory->steps);
     /* Steps we cannot read back tell us nothing to look for; the fresh plan decides. */
     return rc == -EINVAL ? 0 : rc;
@@ -127,6 +128,7 @@ void reconcile_free(struct reconcile *r)
     plan_free(r->plan);
     free(r->text);
     free(r->digest);
+    json_decref(r->seen_by_pve);
     free(r->revert_keys);
     free(r->revert_slot);
     free(r->revert_value);

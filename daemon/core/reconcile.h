@@ -10,6 +10,7 @@
  *   wait worker -> status -> digest -> read -> probe* -> begin
  *        -> { gate -> digest -> read -> step -> record }*  -> verify -> end
  *   any error in a step -> look -> revert -> look -> set back -> look -> stuck (for ever)
+ *   a disk that a start detached meanwhile -> set back, as above
  *   a start is owed -> status -> record -> start -> watch -> record
  */
 #ifndef CORE_RECONCILE_H
@@ -104,6 +105,7 @@ enum reconcile_tell {
     RECONCILE_TELL_STUCK,
     RECONCILE_TELL_START,
     RECONCILE_TELL_STARTED,
+    RECONCILE_TELL_DOWN, /* a VM whose start we stopped does not run */
 };
 
 struct reconcile_told {
@@ -126,7 +128,8 @@ int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
  * comes now must be held: it would meet a half-done configuration. Also true while a start is owed
  * and the rewrite for it has yet to begin. */
 bool reconcile_is_changing(const struct reconcile *r);
-/* A pending deletion that cannot be taken back: the VM must not start. */
+/* A pending deletion that cannot be taken back, or (after a crash) could not be when it was last
+ * looked at: the VM must not start. What a live machine says counts more than the journal. */
 bool reconcile_is_stuck(const struct reconcile *r);
 /* A start was stopped while this was under way: it is ours to make when all is done. */
 void reconcile_owe_start(struct reconcile *r);

@@ -37,6 +37,7 @@ enum reconcile_state {
     STATE_VERIFY_PENDING,
     STATE_VERIFY_READ,
     STATE_END,
+    STATE_LOOK_STATUS,
     STATE_LOOK,
     STATE_REVERT,
     STATE_SET_BACK,
@@ -60,7 +61,13 @@ struct reconcile {
     char *text;
 
     bool owes_start, ha_managed, retry, begun, stuck, recovering;
-    char *digest; /* PVE's, of the configuration the plan was made from */
+    bool gone;      /* not on this node any more */
+    bool disk_lost; /* somebody carried out a deletion that was pending of ours */
+    bool runs;      /* as the look at the leftovers saw it */
+    bool verified_twice;
+    bool blind;          /* it was told that nobody answers */
+    char *digest;        /* PVE's, of the configuration the plan was made from */
+    json_t *seen_by_pve; /* what PVE reads out of that configuration */
     struct assessment *assessment;
     struct plan *plan; /* the last plan with changes, for those who ask later */
     struct assess_fixed fixed[RECONCILE_FIXED_MAX];
@@ -115,6 +122,13 @@ int reconcile_tell_change(struct reconcile *r, const struct plan_change *change)
 /* Sets outcome and sentence, then ends: END record where begun, our start where owed, FINISH. */
 int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
                        struct reconcile_action *out, const char *format, ...) PRINTF_LIKE(4, 5);
+/* The owed start cannot be made now: it is told, and stays owed. */
+int reconcile_start_later(struct reconcile *r, const char *why, struct reconcile_action *out);
+int reconcile_conclude_gone(struct reconcile *r, struct reconcile_action *out);
+/* The files give no plan: no fingerprint (any more), or one that cannot be read. */
+int reconcile_conclude_unplanned(struct reconcile *r, struct reconcile_action *out);
+/* PVE holds a `lock:`. With a start owed it is waited for: the rewrite comes before the start. */
+int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct reconcile_action *out);
 /* An answer that is no success, outside of the steps: again later, or the end with a sentence. */
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out);
@@ -122,13 +136,16 @@ int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
 bool reconcile_has_patience(struct reconcile *r, int64_t ms);
 void reconcile_patience_reset(struct reconcile *r);
 struct record_head reconcile_head(const struct reconcile *r);
-/* Is the VM running by this status/current answer? */
+/* What this status/current answer says: does it run, is it HA's to start? */
 bool reconcile_reply_runs(const struct api_reply *reply);
+bool reconcile_reply_is_ha(const struct api_reply *reply);
+bool reconcile_vm_is_gone(const struct api_reply *reply);
 int reconcile_take_steps(struct reconcile *r, const json_t *steps);
 /* Makes r->assessment from texts; -ENOMEM. */
 int reconcile_assess(struct reconcile *r, const struct assess_texts *texts);
 
 /* PVE's words for conditions that are not failures (recordings 04, 07, 08). */
+bool reconcile_is_passing(const struct api_reply *reply); /* no answer, overload, the lock */
 bool reconcile_is_lock_timeout(const struct api_reply *reply);
 bool reconcile_is_checksum(const struct api_reply *reply);
 bool reconcile_is_vm_locked(const struct api_reply *reply);
@@ -151,6 +168,7 @@ RECONCILE_STATE(step_record);
 RECONCILE_STATE(verify_pending);
 RECONCILE_STATE(verify_read);
 RECONCILE_STATE(end);
+RECONCILE_STATE(look_status);
 RECONCILE_STATE(look);
 RECONCILE_STATE(revert);
 RECONCILE_STATE(set_back);
@@ -169,7 +187,12 @@ RECONCILE_STATE(finished);
 enum reconcile_step_fit { STEP_TO_DO, STEP_APPLIED, STEP_FOREIGN };
 enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
                                             const struct pveconf *conf);
-/* Was it one of ours? A key of any step from r->step on (or of all, when recovering). */
-bool reconcile_key_is_ours(const struct reconcile *r, const char *key);
+/* Alike but for what PVE writes in its own way: order, case of a MAC, size=. */
+bool reconcile_same_value(const char *a, const char *b);
+/* Do two values of drives name one volume? */
+bool reconcile_same_volume(const char *a, const char *b);
+/* An item of GET pending: is it what a call of ours left behind? What somebody else left pending
+ * under the same key is not. */
+bool reconcile_is_leftover(const struct reconcile *r, const json_t *item);
 
 #endif

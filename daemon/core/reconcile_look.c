@@ -33,13 +33,13 @@ bool reconcile_is_vm_locked(const struct api_reply *reply)
 
 /* pveproxy's own codes for a pvedaemon that does not answer, and overload: as good as unreachable.
  */
-static bool is_passing(const struct api_reply *reply)
+bool reconcile_is_passing(const struct api_reply *reply)
 {
     return reply->result == API_UNREACHABLE || reply->result == API_LOST || reply->status >= 502 ||
            reconcile_is_lock_timeout(reply);
 }
 
-static bool vm_is_gone(const struct api_reply *reply)
+bool reconcile_vm_is_gone(const struct api_reply *reply)
 {
     return reply->result == API_REFUSED && strstr(message_of(reply), "does not exist") != NULL &&
            strstr(message_of(reply), "onfiguration file") != NULL;
@@ -58,16 +58,49 @@ void reconcile_patience_reset(struct reconcile *r)
     r->patience_until = 0;
 }
 
+int reconcile_conclude_gone(struct reconcile *r, struct reconcile_action *out)
+{
+    r->gone = true;
+    return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node any more",
+                              r->params.vm.vmid);
+}
+
+int reconcile_conclude_unplanned(struct reconcile *r, struct reconcile_action *out)
+{
+    switch (r->assessment->outcome) {
+    case ASSESS_NO_FINGERPRINT:
+        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u has no fingerprint",
+                                  r->params.vm.vmid);
+    case ASSESS_NO_CONFIG:
+        return reconcile_conclude_gone(r, out);
+    case ASSESS_BAD_FINGERPRINT:
+    case ASSESS_BAD_CONFIG:
+        return reconcile_conclude(r, RECONCILE_FAILED, out, "%s", r->assessment->problem);
+    case ASSESS_PLANNED:
+        break;
+    }
+    return -EINVAL; /* not reached: the caller has a plan then */
+}
+
+int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct reconcile_action *out)
+{
+    if (r->owes_start && reconcile_has_patience(r, r->params.start_patience_ms)) {
+        return reconcile_sleep_then(r, r->begun ? STATE_GATE : STATE_STATUS, RECONCILE_SLEEP_MS,
+                                    out);
+    }
+    r->retry = true;
+    return reconcile_conclude(r, RECONCILE_LOCKED, out, "%s", why);
+}
+
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out)
 {
-    if (vm_is_gone(reply)) {
-        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node any more",
-                                  r->params.vm.vmid);
+    if (reconcile_vm_is_gone(reply)) {
+        return reconcile_conclude_gone(r, out);
     }
     /* With a change set left open there may be a deletion pending: never give up looking. */
     if (r->recovering ||
-        (is_passing(reply) && reconcile_has_patience(r, r->params.lock_patience_ms))) {
+        (reconcile_is_passing(reply) && reconcile_has_patience(r, r->params.lock_patience_ms))) {
         return reconcile_sleep_then(r, again, RECONCILE_SLEEP_MS, out);
     }
     r->retry = true;
@@ -77,6 +110,13 @@ int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
 bool reconcile_reply_runs(const struct api_reply *reply)
 {
     return !str_equal(json_string_value(json_object_get(reply->data, "status")), "stopped");
+}
+
+bool reconcile_reply_is_ha(const struct api_reply *reply)
+{
+    const json_t *ha = json_object_get(reply->data, "ha");
+
+    return json_integer_value(json_object_get(ha, "managed")) != 0;
 }
 
 int reconcile_assess(struct reconcile *r, const struct assess_texts *texts)
@@ -122,20 +162,22 @@ int reconcile_on_status(struct reconcile *r, const struct reconcile_event *event
                         struct reconcile_action *out)
 {
     const struct api_reply *reply = event->reply;
-    const json_t *ha;
 
     if (reply->result != API_OK) {
         return reconcile_api_trouble(r, reply, STATE_STATUS, out);
     }
-    reconcile_patience_reset(r);
-    ha = json_object_get(json_object_get(reply->data, "ha"), "managed");
-    r->ha_managed = json_integer_value(ha) != 0;
+    r->ha_managed = reconcile_reply_is_ha(reply);
+    if (r->recovering) {
+        /* Running or not: half a move that is pending for a running VM costs it the disk. */
+        r->runs = reconcile_reply_runs(reply);
+        return reconcile_go_to(r, STATE_LOOK, out);
+    }
     if (reconcile_reply_runs(reply)) {
         return reconcile_conclude(r, RECONCILE_RUNNING, out,
                                   "VM %u is running: its hardware is changed when it is stopped",
                                   r->params.vm.vmid);
     }
-    return reconcile_go_to(r, r->recovering ? STATE_LOOK : STATE_DIGEST, out);
+    return reconcile_go_to(r, STATE_DIGEST, out);
 }
 
 /* --- PVE's digest, before the files are read: a change in between makes the digest stale
@@ -148,6 +190,8 @@ int reconcile_enter_digest(struct reconcile *r, struct reconcile_action *out)
 
 static int take_digest(struct reconcile *r, const struct api_reply *reply)
 {
+    json_decref(r->seen_by_pve);
+    r->seen_by_pve = json_incref(reply->data);
     return str_replace(&r->digest, json_string_value(json_object_get(reply->data, "digest")));
 }
 
@@ -178,17 +222,35 @@ int reconcile_enter_read(struct reconcile *r, struct reconcile_action *out)
     return 0;
 }
 
+/* A line of the file that PVE does not read, for its key or its value, is gone with the next change
+ * by the API (recording 12b). NULL: all are read. `parent` is read, but not shown. */
+static const struct pveconf_key *line_pve_drops(const struct reconcile *r)
+{
+    const struct pveconf *conf = r->assessment->conf;
+
+    for (size_t i = 0; i < conf->sections[0].n; i++) {
+        const struct pveconf_key *key = &conf->sections[0].keys[i];
+
+        if (!str_equal(key->key, "parent") && pveconf_get_pending(conf, key->key) != NULL &&
+            json_object_get(r->seen_by_pve, key->key) == NULL) {
+            return key;
+        }
+    }
+    return NULL;
+}
+
 static int on_planned(struct reconcile *r, struct reconcile_action *out)
 {
+    const struct pveconf_key *dropped = line_pve_drops(r);
     const struct assessment *a = r->assessment;
     uint32_t vmid = r->params.vm.vmid;
+    const char *unfit;
 
+    if (a->plan->refusals.n > 0 && pveconf_get(a->conf, "lock") != NULL) {
+        return reconcile_wait_for_unlock(r, a->plan->refusals.items[0], out);
+    }
     if (a->plan->refusals.n > 0) {
-        enum reconcile_outcome outcome = pveconf_get(a->conf, "lock") != NULL ? RECONCILE_LOCKED
-                                                                              : RECONCILE_REFUSED;
-
-        r->retry = outcome == RECONCILE_LOCKED;
-        return reconcile_conclude(r, outcome, out, "%s", a->plan->refusals.items[0]);
+        return reconcile_conclude(r, RECONCILE_REFUSED, out, "%s", a->plan->refusals.items[0]);
     }
     if (a->deletes_pending) {
         return reconcile_conclude(
@@ -197,11 +259,26 @@ static int on_planned(struct reconcile *r, struct reconcile_action *out)
             "carry out: look at 'qm pending %u' and take it back or apply it",
             vmid, vmid);
     }
+    if (dropped != NULL && !plan_is_empty(a->plan)) {
+        return reconcile_conclude(
+            r, RECONCILE_REFUSED, out,
+            "PVE does not read line %u of the configuration of VM %u ('%s'), and "
+            "any change would delete that line: correct or remove it",
+            dropped->line, vmid, dropped->key);
+    }
     if (plan_is_empty(a->plan)) {
         return reconcile_conclude(r, r->n_fixed > 0 ? RECONCILE_PARTIAL : RECONCILE_IN_SYNC, out,
                                   r->n_fixed > 0 ? "VM %u: %s"
                                                  : "VM %u is as its fingerprint says%s",
                                   vmid, r->n_fixed > 0 ? r->fixed[0].why : "");
+    }
+    unfit = record_steps_unfit(a->plan);
+    if (unfit != NULL) {
+        return reconcile_conclude(
+            r, RECONCILE_REFUSED, out,
+            "the value of %s is not UTF-8, so that it could not be undone: set "
+            "it anew with 'qm set %u --%s ...'",
+            unfit, vmid, unfit);
     }
     return reconcile_go_to(r, STATE_PROBE, out);
 }
@@ -209,23 +286,11 @@ static int on_planned(struct reconcile *r, struct reconcile_action *out)
 int reconcile_on_read(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
-    uint32_t vmid = r->params.vm.vmid;
-
     if (reconcile_assess(r, event->texts) < 0) {
         return -ENOMEM;
     }
-    switch (r->assessment->outcome) {
-    case ASSESS_NO_FINGERPRINT:
-        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u has no fingerprint", vmid);
-    case ASSESS_NO_CONFIG:
-        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node", vmid);
-    case ASSESS_BAD_FINGERPRINT:
-    case ASSESS_BAD_CONFIG:
-        return reconcile_conclude(r, RECONCILE_FAILED, out, "%s", r->assessment->problem);
-    case ASSESS_PLANNED:
-        return on_planned(r, out);
-    }
-    return -EINVAL;
+    return r->assessment->outcome == ASSESS_PLANNED ? on_planned(r, out)
+                                                    : reconcile_conclude_unplanned(r, out);
 }
 
 /* --- the end
@@ -273,32 +338,47 @@ static int tell_conclusion(struct reconcile *r)
     return 0;
 }
 
+/* Why the start that is owed must not be made; NULL: it must. */
+static const char *why_no_start(const struct reconcile *r)
+{
+    const struct assessment *a = r->assessment;
+    bool trouble = r->outcome == RECONCILE_FAILED || r->outcome == RECONCILE_REFUSED ||
+                   r->outcome == RECONCILE_PARTIAL;
+
+    if (r->outcome == RECONCILE_RUNNING) {
+        return "it is running already";
+    }
+    if (r->gone) {
+        return "it is not on this node any more";
+    }
+    if (r->disk_lost) {
+        return "one of its disks is attached nowhere";
+    }
+    if (r->ha_managed) {
+        return "the HA manager starts it again by itself";
+    }
+    if (trouble && a != NULL && a->on_error == FINGERPRINT_ERROR_REFUSE) {
+        return "on_error is refuse: it stays down until somebody starts it";
+    }
+    return NULL;
+}
+
 /* What is left once the records say how the change set ended. */
 static int go_on_to_start(struct reconcile *r, struct reconcile_action *out)
 {
     if (!r->owes_start) {
         return reconcile_go_to(r, STATE_FINISHED, out);
     }
-    if (r->outcome == RECONCILE_RUNNING) {
-        r->dropped = "it is running already";
-        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
-    }
+    reconcile_patience_reset(r);
+    r->dropped = why_no_start(r);
     if (r->dropped != NULL) {
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
-    if (r->outcome == RECONCILE_NOTHING) {
-        r->dropped = "it is not on this node any more, or has no fingerprint";
-    } else if (r->ha_managed) {
-        r->dropped = "the HA manager starts it again by itself";
-    } else if ((r->outcome == RECONCILE_FAILED || r->outcome == RECONCILE_REFUSED) &&
-               r->assessment != NULL && r->assessment->on_error == FINGERPRINT_ERROR_REFUSE) {
-        r->dropped = "on_error is refuse: it stays down until somebody starts it";
+    if (r->outcome == RECONCILE_LOCKED) {
+        /* PVE would refuse the start as well; once unlocked, the rewrite comes first. */
+        return reconcile_start_later(r, r->text, out);
     }
-    if (r->outcome == RECONCILE_NOTHING && r->assessment != NULL &&
-        r->assessment->outcome == ASSESS_NO_FINGERPRINT) {
-        r->dropped = NULL; /* the fingerprint was taken away meanwhile; the start is still owed */
-    }
-    return reconcile_go_to(r, r->dropped != NULL ? STATE_STARTED_RECORD : STATE_START_STATUS, out);
+    return reconcile_go_to(r, STATE_START_STATUS, out);
 }
 
 int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
@@ -318,10 +398,12 @@ int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
     r->text = text;
     r->outcome = outcome;
     r->recovering = false;
+    r->stuck = false;
     if (tell_conclusion(r) < 0) {
         return -ENOMEM;
     }
-    if (r->begun) {
+    /* What cannot be changed is settled for this pair of files, also where nothing was begun. */
+    if (r->begun || outcome == RECONCILE_PARTIAL) {
         r->end_outcome = record_outcome_of(r);
         r->after_end_look = false;
         return reconcile_go_to(r, STATE_END, out);

@@ -9,35 +9,44 @@
  * start: we say so loudly and keep trying.
  *
  * Somebody may try to start it all the same. The hook refuses, but PVE has carried the deletion out
- * by then (02b): the disk is an unusedN, and nothing is pending any more. That is no "clean": the
- * slot is set to the value it had, which takes the volume out of unusedN again. So nothing but
- * `revert` and values that were there before us is ever sent from here.
+ * by then (02b), as it does with anybody's next change: the disk is an unusedN, and nothing is
+ * pending any more. That is no "clean": the slot is set to the value it had, which takes the volume
+ * out of unusedN again. So nothing but `revert` and values that were there before us is ever sent
+ * from here, each with the digest of the look that it comes from.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "core/pveconf.h"
 #include "core/reconcile_impl.h"
 
-static bool step_has_key(const struct plan_step *step, const char *key)
+/* Does this call leave `pending` (NULL: a deletion) behind under `key` where it fails late? */
+static bool step_leaves(const struct plan_step *step, const char *key, const char *pending)
 {
-    if (str_equal(step->remove, key)) {
-        return true;
+    if (pending == NULL) {
+        return str_equal(step->remove, key);
     }
     for (size_t i = 0; i < step->n_sets; i++) {
-        if (str_equal(step->sets[i].option, key)) {
+        /* PVE takes the old slot out of a boot order by itself: that one may have any value. */
+        if (str_equal(step->sets[i].option, key) &&
+            (str_equal(key, "boot") || reconcile_same_value(step->sets[i].value, pending))) {
             return true;
         }
     }
-    return false;
+    return str_equal(step->probe, key) && reconcile_same_value(step->probe_value, pending);
 }
 
-bool reconcile_key_is_ours(const struct reconcile *r, const char *key)
+bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 {
-    for (size_t i = 0; key != NULL && i < r->n_steps; i++) {
-        if (step_has_key(&r->steps[i], key)) {
+    const char *key = json_string_value(json_object_get(item, "key"));
+    const char *pending = json_string_value(json_object_get(item, "pending"));
+
+    if (key == NULL || (pending == NULL && json_object_get(item, "delete") == NULL)) {
+        return false;
+    }
+    for (size_t i = 0; i < r->n_steps; i++) {
+        if (step_leaves(&r->steps[i], key, pending)) {
             return true;
         }
     }
@@ -47,9 +56,59 @@ bool reconcile_key_is_ours(const struct reconcile *r, const char *key)
 /* --- look
  * ------------------------------------------------------------------------------------------ */
 
+/* Never give up: we do not know yet whether a deletion is pending. Said once. */
+static int look_in_vain(struct reconcile *r, const struct api_reply *reply,
+                        struct reconcile_action *out)
+{
+    if (reconcile_vm_is_gone(reply)) {
+        return reconcile_conclude_gone(r, out);
+    }
+    if (!r->blind && !reconcile_has_patience(r, r->params.lock_patience_ms)) {
+        r->blind = true;
+        if (reconcile_tell(r, RECONCILE_TELL_WARNING,
+                           "VM %u: a change did not go through, and PVE does not tell what is left "
+                           "of it (%s): do not start the VM before 'qm pending %u' shows no "
+                           "deletion of a disk; pve-hwid keeps looking",
+                           r->params.vm.vmid,
+                           reply->message == NULL ? "no reason given" : reply->message,
+                           r->params.vm.vmid) < 0) {
+            return -ENOMEM;
+        }
+    }
+    return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_SLEEP_MS, out);
+}
+
+int reconcile_enter_look_status(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_request(requests_status(r->params.vm), out);
+}
+
+int reconcile_on_look_status(struct reconcile *r, const struct reconcile_event *event,
+                             struct reconcile_action *out)
+{
+    if (event->reply->result != API_OK) {
+        return look_in_vain(r, event->reply, out);
+    }
+    r->runs = reconcile_reply_runs(event->reply);
+    return reconcile_go_to(r, STATE_LOOK, out);
+}
+
 int reconcile_enter_look(struct reconcile *r, struct reconcile_action *out)
 {
     return reconcile_request(requests_pending(r->params.vm), out);
+}
+
+static const json_t *pending_item(const json_t *pending, const char *key)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach (pending, i, item) {
+        if (str_equal(json_string_value(json_object_get(item, "key")), key)) {
+            return item;
+        }
+    }
+    return NULL;
 }
 
 /* Remembers one pending key: for revert=, and what it is now for setting it back. */
@@ -84,31 +143,52 @@ static int collect_leftovers(struct reconcile *r, const json_t *pending)
         return -ENOMEM;
     }
     json_array_foreach (pending, i, item) {
-        bool open = json_object_get(item, "delete") != NULL ||
-                    json_object_get(item, "pending") != NULL;
-
-        if (open && reconcile_key_is_ours(r, json_string_value(json_object_get(item, "key"))) &&
-            note_leftover(r, item, &keys) < 0) {
+        if (reconcile_is_leftover(r, item) && note_leftover(r, item, &keys) < 0) {
             return -ENOMEM;
         }
     }
     if (keys.error != 0) {
         return keys.error;
     }
+    item = pending_item(pending, "digest");
+    if (str_replace(&r->digest, json_string_value(json_object_get(item, "value"))) < 0) {
+        return -ENOMEM;
+    }
     return str_replace(&r->revert_keys, keys.len > 0 ? keys.data : NULL);
+}
+
+/* Is a slot's deletion pending without the slot that the disk moves to? On a running VM a whole
+ * move stays pending until the stop, and is right then; half of one costs the disk. */
+static bool half_a_move(const struct reconcile *r, const json_t *pending)
+{
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const struct plan_step *step = &r->steps[i];
+        const json_t *from = pending_item(pending, step->remove);
+        bool to = false;
+
+        for (size_t j = 0; j < step->n_sets; j++) {
+            struct drive_slot slot;
+
+            to = to || (drive_slot_parse(step->sets[j].option, &slot) &&
+                        pending_item(pending, step->sets[j].option) != NULL);
+        }
+        if (from != NULL && json_object_get(from, "delete") != NULL && !to) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
     if (event->reply->result != API_OK) {
-        /* Never give up: we do not know yet whether a deletion is pending. */
-        return reconcile_sleep_then(r, STATE_LOOK, RECONCILE_SLEEP_MS, out);
+        return look_in_vain(r, event->reply, out);
     }
     if (collect_leftovers(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
-    if (r->revert_keys == NULL) {
+    if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
         return reconcile_go_to(r, STATE_LOOK_READ, out); /* is the disk still there? */
     }
     r->revert_tries++;
@@ -128,21 +208,29 @@ int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
 static int look_again(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
-    if (event->reply->result != API_OK && event->reply->message != NULL &&
-        str_replace(&r->step_error, event->reply->message) < 0) {
+    const struct api_reply *reply = event->reply;
+    bool passing = reconcile_is_passing(reply) || reconcile_is_checksum(reply);
+
+    if (reply->result != API_OK && reply->message != NULL &&
+        str_replace(&r->step_error, reply->message) < 0) {
         return -ENOMEM;
     }
-    if (!r->stuck) {
-        return reconcile_go_to(r, STATE_LOOK, out);
+    if (reply->result == API_OK) {
+        reconcile_patience_reset(r);
+        return reconcile_go_to(r, STATE_LOOK_STATUS, out);
     }
-    return reconcile_sleep_then(
-        r, STATE_LOOK, event->reply->result == API_OK ? RECONCILE_SLEEP_MS : RECONCILE_STUCK_MS,
-        out);
+    /* PVE did not even try: the same way once more. */
+    if (passing && reconcile_has_patience(r, r->params.lock_patience_ms)) {
+        r->revert_tries--;
+        return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_SLEEP_MS, out);
+    }
+    return reconcile_sleep_then(r, STATE_LOOK_STATUS,
+                                r->stuck ? RECONCILE_STUCK_MS : RECONCILE_SLEEP_MS, out);
 }
 
 int reconcile_enter_revert(struct reconcile *r, struct reconcile_action *out)
 {
-    return reconcile_request(requests_revert(r->params.vm, r->revert_keys), out);
+    return reconcile_request(requests_revert(r->params.vm, r->revert_keys, r->digest), out);
 }
 
 int reconcile_on_revert(struct reconcile *r, const struct reconcile_event *event,
@@ -153,8 +241,10 @@ int reconcile_on_revert(struct reconcile *r, const struct reconcile_event *event
 
 int reconcile_enter_set_back(struct reconcile *r, struct reconcile_action *out)
 {
-    return reconcile_request(
-        requests_set_back(r->params.vm, r->revert_slot, r->revert_value, r->revert_boot), out);
+    const struct api_param slot = {.key = r->revert_slot, .value = r->revert_value};
+
+    return reconcile_request(requests_set_back(r->params.vm, &slot, r->revert_boot, r->digest),
+                             out);
 }
 
 int reconcile_on_set_back(struct reconcile *r, const struct reconcile_event *event,
@@ -177,16 +267,21 @@ int reconcile_on_stuck_record(struct reconcile *r, const struct reconcile_event 
                               struct reconcile_action *out)
 {
     (void)event; /* recorded or not: it is told below, and the change set stays open */
-    if (reconcile_tell(r, RECONCILE_TELL_STUCK,
-                       "VM %u must NOT be started: PVE does not take the deletion of its disk %s "
-                       "back (%s). Bring the storage of that volume back; pve-hwid tries again "
-                       "every %d seconds",
-                       r->params.vm.vmid, r->revert_slot == NULL ? r->revert_keys : r->revert_slot,
-                       r->step_error == NULL ? "no reason given" : r->step_error,
-                       RECONCILE_STUCK_MS / 1000) < 0) {
+    if (reconcile_tell(
+            r, RECONCILE_TELL_STUCK,
+            r->runs
+                ? "VM %u runs WITHOUT its disk %s, which a change that went wrong detached (%s); "
+                  "the image is untouched. Stop the VM: then pve-hwid puts the disk back, it "
+                  "looks every %d seconds"
+                : "VM %u must NOT be started: PVE does not take the deletion of its disk %s back "
+                  "(%s). Bring the storage of that volume back; pve-hwid tries again every %d "
+                  "seconds",
+            r->params.vm.vmid, r->revert_slot == NULL ? r->revert_keys : r->revert_slot,
+            r->step_error == NULL ? "no reason given" : r->step_error,
+            RECONCILE_STUCK_MS / 1000) < 0) {
         return -ENOMEM;
     }
-    return reconcile_sleep_then(r, STATE_LOOK, RECONCILE_STUCK_MS, out);
+    return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_STUCK_MS, out);
 }
 
 /* --- clean: how far did it get?
@@ -202,43 +297,27 @@ int reconcile_enter_look_read(struct reconcile *r, struct reconcile_action *out)
  */
 enum disk_place { DISK_IN_SLOT, DISK_UNUSED, DISK_NOWHERE };
 
-static bool has_volume(const char *value, const char *volume)
+static enum disk_place find_disk(const struct plan_step *step, const struct pveconf *conf)
 {
-    size_t len = strlen(volume);
-
-    return str_starts(value, volume) && (value[len] == '\0' || value[len] == ',');
-}
-
-static int find_disk(const struct plan_step *step, const struct pveconf *conf,
-                     enum disk_place *ret_place)
-{
-    CLEANUP(drive_fini) struct drive disk = {0};
     const struct pveconf_section *main_keys = &conf->sections[0];
+    enum disk_place place = DISK_NOWHERE;
     struct drive_slot slot;
-    int rc;
 
-    *ret_place = DISK_IN_SLOT;
-    if (step->remove == NULL || step->probe_value == NULL ||
-        !drive_slot_parse(step->probe, &slot)) {
-        return 0;
+    if (step->remove == NULL || step->probe_value == NULL) {
+        return DISK_IN_SLOT;
     }
-    rc = drive_parse(slot, step->probe_value, &disk, NULL);
-    if (rc < 0) {
-        return rc == -ENOMEM ? rc : 0;
-    }
-    *ret_place = DISK_NOWHERE;
     for (size_t i = 0; i < main_keys->n; i++) {
         const struct pveconf_key *key = &main_keys->keys[i];
+        bool same = reconcile_same_volume(key->value, step->probe_value);
 
-        if (drive_slot_parse(key->key, &slot) && has_volume(key->value, disk.volume)) {
-            *ret_place = DISK_IN_SLOT;
-            return 0;
+        if (same && drive_slot_parse(key->key, &slot)) {
+            return DISK_IN_SLOT;
         }
-        if (str_starts(key->key, "unused") && has_volume(key->value, disk.volume)) {
-            *ret_place = DISK_UNUSED;
+        if (same && str_starts(key->key, "unused")) {
+            place = DISK_UNUSED;
         }
     }
-    return 0;
+    return place;
 }
 
 /* The value of `boot` from before the step that moves the disk. */
@@ -259,69 +338,72 @@ static int put_disk_back(struct reconcile *r, const struct plan_step *step,
     if (str_replace(&r->revert_slot, step->probe) < 0 ||
         str_replace(&r->revert_value, step->probe_value) < 0 ||
         str_replace(&r->revert_keys, step->probe) < 0 ||
-        str_replace(&r->revert_boot, boot_before(step)) < 0) {
+        /* In turns without it: a device of that order may be gone by now. */
+        str_replace(&r->revert_boot, r->revert_tries % 2 == 0 ? boot_before(step) : NULL) < 0) {
         return -ENOMEM;
     }
     r->revert_tries++;
-    return reconcile_go_to(r, r->revert_tries == 3 ? STATE_STUCK_RECORD : STATE_SET_BACK, out);
+    if (r->runs && r->revert_tries > 3) {
+        return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_STUCK_MS, out);
+    }
+    if (r->runs || r->revert_tries == 3) {
+        r->revert_tries = 3;
+        return reconcile_go_to(r, STATE_STUCK_RECORD, out);
+    }
+    return reconcile_go_to(r, STATE_SET_BACK, out);
+}
+
+static int conclude_lost(struct reconcile *r, const struct plan_step *step,
+                         struct reconcile_action *out)
+{
+    r->disk_lost = true;
+    return reconcile_conclude(r, RECONCILE_FAILED, out,
+                              "the disk that was %s (%s) is in no slot of VM %u any more and was "
+                              "not put back: look at 'qm config %u'",
+                              step->probe, step->probe_value, r->params.vm.vmid, r->params.vm.vmid);
 }
 
 /* 1: *out is what to do about a disk that is in no slot; 0: all are. */
 static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
 {
-    enum disk_place place;
+    const struct pveconf *conf = r->assessment->conf;
+    int rc = 0;
 
     for (size_t i = 0; i < r->n_steps; i++) {
         const struct plan_step *step = &r->steps[i];
+        enum disk_place place = find_disk(step, conf);
+        bool taken = place != DISK_IN_SLOT && pveconf_get(conf, step->probe) != NULL;
 
-        if (find_disk(step, r->assessment->conf, &place) < 0) {
-            return -ENOMEM;
+        if (place == DISK_UNUSED && !taken) {
+            rc = put_disk_back(r, step, out);
+            return rc < 0 ? rc : 1;
         }
-        if (place == DISK_UNUSED) {
-            return put_disk_back(r, step, out) < 0 ? -ENOMEM : 1;
-        }
-        if (place == DISK_NOWHERE && r->stuck) {
-            r->stuck = false;
-            r->dropped = "one of its disks is in no slot any more";
-            return reconcile_conclude(
-                       r, RECONCILE_FAILED, out,
-                       "the disk that was %s (%s) is in no slot of VM %u any more and "
-                       "was not put back: look at 'qm config %u'",
-                       step->probe, step->probe_value, r->params.vm.vmid, r->params.vm.vmid) < 0
-                       ? -ENOMEM
-                       : 1;
+        /* Where we were not stuck, that is an administrator's doing. */
+        if (place != DISK_IN_SLOT && (r->stuck || taken)) {
+            rc = conclude_lost(r, step, out);
+            return rc < 0 ? rc : 1;
         }
     }
     return 0;
 }
 
-/* After a crash: the first step that is still to do, with all before it applied. */
+static int tell_reverted(struct reconcile *r)
+{
+    if (r->revert_tries == 0) {
+        return 0;
+    }
+    return reconcile_tell(r, RECONCILE_TELL_REVERTED,
+                          "VM %u: what a failed change had left pending was taken back",
+                          r->params.vm.vmid);
+}
+
+/* After a crash all is looked at afresh, probes included: who knows how long we were away. */
 static int recover(struct reconcile *r, struct reconcile_action *out)
 {
-    size_t done = 0;
-
     r->recovering = false;
-    while (done < r->n_steps &&
-           reconcile_step_fits(&r->steps[done], r->assessment->conf) == STEP_APPLIED) {
-        done++;
-    }
-    for (size_t i = done; i < r->n_steps; i++) {
-        enum reconcile_step_fit fit = reconcile_step_fits(&r->steps[i], r->assessment->conf);
-
-        /* Later steps are judged by their disk alone: their boot order is not there yet. */
-        if (i == done ? fit != STEP_TO_DO : fit == STEP_APPLIED) {
-            done = r->n_steps + 1;
-            break;
-        }
-    }
-    if (r->n_steps == 0 || done > r->n_steps) {
-        r->end_outcome = RECORD_INTERRUPTED;
-        r->after_end_look = true;
-        return reconcile_go_to(r, STATE_END, out);
-    }
-    r->step = done;
-    r->n_applied = done;
-    return reconcile_go_to(r, STATE_GATE, out);
+    r->end_outcome = RECORD_INTERRUPTED;
+    r->after_end_look = true;
+    return reconcile_go_to(r, STATE_END, out);
 }
 
 int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *event,
@@ -333,21 +415,23 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
         return -ENOMEM;
     }
     if (r->assessment->conf == NULL) {
-        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node any more",
-                                  r->params.vm.vmid);
+        return reconcile_conclude_unplanned(r, out);
     }
     rc = look_for_disks(r, out);
     if (rc != 0) {
         return rc < 0 ? rc : 0;
     }
-    if (r->revert_tries > 0 &&
-        reconcile_tell(r, RECONCILE_TELL_REVERTED,
-                       "VM %u: what a failed change had left pending was taken back",
-                       r->params.vm.vmid) < 0) {
+    if (r->runs) {
+        r->retry = true;
+        return reconcile_conclude(r, RECONCILE_RUNNING, out,
+                                  "VM %u was started meanwhile: what is left is done when it is "
+                                  "stopped",
+                                  r->params.vm.vmid);
+    }
+    r->stuck = false;
+    if (tell_reverted(r) < 0) {
         return -ENOMEM;
     }
-    r->revert_tries = 0;
-    r->stuck = false;
     if (r->recovering) {
         return recover(r, out);
     }

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/propstr.h"
 #include "core/reconcile_impl.h"
 
 /* --- probes
@@ -79,13 +78,6 @@ static int replan(struct reconcile *r, struct reconcile_action *out)
     return reconcile_go_to(r, STATE_STATUS, out);
 }
 
-static int locked(struct reconcile *r, const struct api_reply *reply, struct reconcile_action *out)
-{
-    r->retry = true;
-    return reconcile_conclude(r, r->n_applied > 0 ? RECONCILE_FAILED : RECONCILE_LOCKED, out, "%s",
-                              reply->message);
-}
-
 int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
                        struct reconcile_action *out)
 {
@@ -103,7 +95,7 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
         return replan(r, out);
     }
     if (reconcile_is_vm_locked(reply)) {
-        return locked(r, reply, out);
+        return reconcile_wait_for_unlock(r, reply->message, out);
     }
     if (reply->result == API_REFUSED && reply->status == 500 && !reconcile_is_lock_timeout(reply)) {
         return fix_disk(r, step, reply->message, out);
@@ -199,60 +191,14 @@ int reconcile_enter_step_read(struct reconcile *r, struct reconcile_action *out)
     return reconcile_enter_read(r, out);
 }
 
-static bool same_items(const struct propstr *a, const struct propstr *b)
-{
-    for (size_t i = 0; i < a->n; i++) {
-        const char *key = a->items[i].key;
-
-        if (!str_equal(key, "size") && !str_iequal(a->items[i].value, propstr_get(b, key))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Alike but for what PVE writes in its own way: order, case of a MAC, size=. */
-static bool same_value(const char *a, const char *b)
-{
-    struct propstr pa = {0}, pb = {0};
-    bool same = false;
-
-    if (a == NULL || b == NULL) {
-        return a == b;
-    }
-    if (propstr_parse(a, &pa, NULL) == 0 && propstr_parse(b, &pb, NULL) == 0) {
-        same = same_items(&pa, &pb) && same_items(&pb, &pa);
-    }
-    propstr_fini(&pa);
-    propstr_fini(&pb);
-    return same || str_equal(a, b);
-}
-
-enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
-                                            const struct pveconf *conf)
-{
-    bool applied = step->remove == NULL || pveconf_get(conf, step->remove) == NULL;
-    bool to_do = step->probe == NULL ||
-                 same_value(pveconf_get(conf, step->probe), step->probe_value);
-
-    for (size_t i = 0; i < step->n_sets; i++) {
-        const char *now = pveconf_get(conf, step->sets[i].option);
-
-        applied = applied && same_value(now, step->sets[i].value);
-        to_do = to_do && same_value(now, step->sets[i].old);
-    }
-    return applied ? STEP_APPLIED : to_do ? STEP_TO_DO : STEP_FOREIGN;
-}
-
 int reconcile_on_step_read(struct reconcile *r, const struct reconcile_event *event,
                            struct reconcile_action *out)
 {
     if (reconcile_assess(r, event->texts) < 0) {
         return -ENOMEM;
     }
-    if (r->assessment->conf == NULL) {
-        return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node any more",
-                                  r->params.vm.vmid);
+    if (r->assessment->outcome != ASSESS_PLANNED) {
+        return reconcile_conclude_unplanned(r, out);
     }
     switch (reconcile_step_fits(&r->steps[r->step], r->assessment->conf)) {
     case STEP_TO_DO:
@@ -286,7 +232,7 @@ int reconcile_on_step(struct reconcile *r, const struct reconcile_event *event,
         return replan(r, out);
     }
     if (reconcile_is_vm_locked(reply)) {
-        return locked(r, reply, out);
+        return reconcile_wait_for_unlock(r, reply->message, out);
     }
     if (reply->result == API_UNREACHABLE || reconcile_is_lock_timeout(reply)) {
         return reconcile_api_trouble(r, reply, STATE_GATE, out);
@@ -297,9 +243,9 @@ int reconcile_on_step(struct reconcile *r, const struct reconcile_event *event,
     r->revert_tries = 0;
     if (reply->result == API_LOST) {
         /* PVE may still be waiting for the lock with our call in its hands. */
-        return reconcile_sleep_then(r, STATE_LOOK, RECONCILE_LOST_MS, out);
+        return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_LOST_MS, out);
     }
-    return reconcile_go_to(r, STATE_LOOK, out);
+    return reconcile_go_to(r, STATE_LOOK_STATUS, out);
 }
 
 int reconcile_enter_step_record(struct reconcile *r, struct reconcile_action *out)
@@ -377,15 +323,12 @@ int reconcile_on_verify_pending(struct reconcile *r, const struct reconcile_even
         return reconcile_api_trouble(r, event->reply, STATE_VERIFY_PENDING, out);
     }
     json_array_foreach (event->reply->data, i, item) {
-        bool open = json_object_get(item, "delete") != NULL ||
-                    json_object_get(item, "pending") != NULL;
-
-        if (open && reconcile_key_is_ours(r, json_string_value(json_object_get(item, "key")))) {
+        if (reconcile_is_leftover(r, item)) {
             r->revert_tries = 0;
             if (str_replace(&r->step_error, "a change was left pending") < 0) {
                 return -ENOMEM;
             }
-            return reconcile_go_to(r, STATE_LOOK, out);
+            return reconcile_go_to(r, STATE_LOOK_STATUS, out);
         }
     }
     return reconcile_go_to(r, STATE_VERIFY_READ, out);
@@ -407,8 +350,12 @@ int reconcile_on_verify_read(struct reconcile *r, const struct reconcile_event *
     }
     a = r->assessment;
     if (a->outcome != ASSESS_PLANNED) {
-        return reconcile_conclude(r, RECONCILE_FAILED, out, "after the rewrite: %s",
-                                  a->problem != NULL ? a->problem : "VM or fingerprint went away");
+        return reconcile_conclude_unplanned(r, out);
+    }
+    if (!plan_is_empty(a->plan) && !r->verified_twice) {
+        /* Perhaps fingerprint or configuration were edited meanwhile; not for ever. */
+        r->verified_twice = true;
+        return replan(r, out);
     }
     if (!plan_is_empty(a->plan)) {
         CLEANUP_FREE char *left = plan_summary(a->plan);

@@ -9,26 +9,34 @@
 #include "base/str.h"
 #include "core/reconcile_impl.h"
 
-/* With a start owed we do not give up on a passing trouble: a VM must not stay down (law 9). */
+/* A VM must not stay down (law 9): nothing that may pass ends the debt. It stays in the journal,
+ * and the next look tries again. */
+int reconcile_start_later(struct reconcile *r, const char *why, struct reconcile_action *out)
+{
+    if (reconcile_tell(r, RECONCILE_TELL_DOWN,
+                       "VM %u is DOWN: pve-hwid stopped its start and cannot start it again now: "
+                       "%s. It tries again; you may start it with: qm start %u",
+                       r->params.vm.vmid, why, r->params.vm.vmid) < 0) {
+        return -ENOMEM;
+    }
+    r->retry = true;
+    r->outcome = RECONCILE_FAILED;
+    return reconcile_go_to(r, STATE_FINISHED, out);
+}
+
 static int again(struct reconcile *r, const struct api_reply *reply, enum reconcile_state state,
                  struct reconcile_action *out)
 {
     bool denied = reply->result == API_REFUSED && (reply->status == 401 || reply->status == 403);
 
+    if (reconcile_vm_is_gone(reply)) {
+        r->dropped = "it is not on this node any more";
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+    }
     if (!denied && reconcile_has_patience(r, r->params.start_patience_ms)) {
         return reconcile_sleep_then(r, state, RECONCILE_SLEEP_MS, out);
     }
-    if (reconcile_tell(r, RECONCILE_TELL_FAILED,
-                       "VM %u is DOWN: pve-hwid stopped its start and cannot start it again: %s. "
-                       "Start it with: qm start %u",
-                       r->params.vm.vmid, reply->message == NULL ? "no answer" : reply->message,
-                       r->params.vm.vmid) < 0) {
-        return -ENOMEM;
-    }
-    r->retry = true;
-    r->owes_start = true; /* stays owed in the journal: the next look tries again */
-    r->outcome = RECONCILE_FAILED;
-    return reconcile_go_to(r, STATE_FINISHED, out);
+    return reconcile_start_later(r, reply->message == NULL ? "no answer" : reply->message, out);
 }
 
 int reconcile_enter_start_status(struct reconcile *r, struct reconcile_action *out)
@@ -44,6 +52,11 @@ int reconcile_on_start_status(struct reconcile *r, const struct reconcile_event 
     }
     if (reconcile_reply_runs(event->reply)) {
         r->dropped = r->starts == 0 ? "it is running already" : NULL;
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+    }
+    /* The first look may never have come this far. */
+    if (reconcile_reply_is_ha(event->reply)) {
+        r->dropped = "the HA manager starts it again by itself";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
     return reconcile_go_to(r, STATE_START_RECORD, out);
@@ -104,11 +117,17 @@ int reconcile_enter_watch(struct reconcile *r, struct reconcile_action *out)
 
 static int on_start_failed(struct reconcile *r, const char *exit, struct reconcile_action *out)
 {
-    if (strstr(exit, "got timeout") != NULL &&
-        reconcile_has_patience(r, r->params.start_patience_ms)) {
-        return reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out);
+    if (strstr(exit, "already running") != NULL) {
+        /* An earlier start of ours whose answer was lost, or somebody was quicker. */
+        r->dropped = r->starts > 1 ? NULL : "it is running already";
+        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
-    if (reconcile_tell(r, RECONCILE_TELL_FAILED,
+    if (strstr(exit, "got timeout") != NULL || strstr(exit, "VM is locked") != NULL) {
+        return reconcile_has_patience(r, r->params.start_patience_ms)
+                   ? reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out)
+                   : reconcile_start_later(r, exit, out);
+    }
+    if (reconcile_tell(r, RECONCILE_TELL_DOWN,
                        "VM %u is DOWN: the start after the rewrite failed: %s. What was changed is "
                        "in: pve-hwid log %u",
                        r->params.vm.vmid, exit, r->params.vm.vmid) < 0) {

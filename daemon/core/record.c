@@ -10,15 +10,28 @@ static json_t *record_new(struct record_head head, const char *type)
                      type, "vmid", (json_int_t)head.vmid, "txn", head.txn);
 }
 
+/* JSON is UTF-8, somebody's words may hold anything: bytes that do not fit become '?'. */
+static json_t *make_string(const char *text)
+{
+    CLEANUP_FREE char *ascii = NULL;
+
+    if (str_is_utf8(text)) {
+        return json_string(text);
+    }
+    ascii = str_dup(text);
+    for (char *c = ascii; c != NULL && *c != '\0'; c++) {
+        *c = ascii_is_print(*c) ? *c : '?';
+    }
+    return ascii == NULL ? NULL : json_string(ascii);
+}
+
 /* Adds text under key; NULL stays out. On failure the record is dropped and NULL returned. */
 static json_t *with_text(json_t *record, const char *key, const char *text)
 {
     if (record == NULL || text == NULL) {
         return record;
     }
-    /* json_string() refuses what is not UTF-8; PVE's words may hold anything. */
-    if (json_object_set_new(record, key, json_string(text)) < 0 &&
-        json_object_set_new(record, key, json_string("(not UTF-8)")) < 0) {
+    if (json_object_set_new(record, key, make_string(text)) < 0) {
         json_decref(record);
         return NULL;
     }

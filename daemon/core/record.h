@@ -9,7 +9,8 @@
  *   begin       changes and the API calls that make them, before the first of them
  *   step        one API call was carried out, or was not
  *   stuck       a pending deletion cannot be taken back: the worst state there is
- *   end         of the change set: outcome, and the key of what the VM looks like now
+ *   end         of the change set: outcome, and the key of what the VM looks like now; alone where
+ *               nothing could be begun, with the reason
  *   start       we are about to ask PVE to start the VM
  *   started     it did; or `dropped`: no start is owed any more, and why
  *   in-sync     an ordinary start went through with nothing to change
@@ -81,6 +82,8 @@ void record_memory_fini(struct record_memory *memory);
 /* Steps to JSON and back, as in `begin`. Each set carries the value it replaces (`old`), so that
  * somebody else's change in between is seen and never overwritten. */
 json_t *record_steps_to_json(const struct plan *plan);
+/* The option of a step that no record can hold, because its value is not UTF-8; NULL: none. */
+const char *record_steps_unfit(const struct plan *plan);
 int record_steps_from_json(const json_t *json, struct plan_step **ret_steps, size_t *ret_n);
 void record_steps_free(struct plan_step *steps, size_t n);
 

@@ -54,11 +54,12 @@ static int apply_end(struct record_memory *memory, const json_t *record)
 {
     const char *outcome = text_of(record, "outcome");
 
-    close_open(memory);
-    memory->settled_key[0] = '\0';
-    if (str_equal(outcome, "done") || str_equal(outcome, "partial")) {
+    /* Without a begin it only says what could not be changed. */
+    if (memory->open && (str_equal(outcome, "done") || str_equal(outcome, "partial"))) {
         memory->changes++;
     }
+    close_open(memory);
+    memory->settled_key[0] = '\0';
     if (!str_equal(outcome, "partial") && !str_equal(outcome, "failed")) {
         return str_replace(&memory->settled_why, NULL);
     }

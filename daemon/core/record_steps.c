@@ -62,6 +62,30 @@ json_t *record_steps_to_json(const struct plan *plan)
     return array;
 }
 
+static const char *step_unfit(const struct plan *plan, size_t index)
+{
+    const struct plan_step *step = &plan->steps[index];
+
+    for (size_t i = 0; i < step->n_sets; i++) {
+        const char *old = value_before(plan, index, step->sets[i].option);
+
+        if (!str_is_utf8(step->sets[i].value) || (old != NULL && !str_is_utf8(old))) {
+            return step->sets[i].option;
+        }
+    }
+    return step->probe_value != NULL && !str_is_utf8(step->probe_value) ? step->probe : NULL;
+}
+
+const char *record_steps_unfit(const struct plan *plan)
+{
+    const char *unfit = NULL;
+
+    for (size_t i = 0; i < plan->n_steps && unfit == NULL; i++) {
+        unfit = step_unfit(plan, i);
+    }
+    return unfit;
+}
+
 static void step_fini(struct plan_step *step)
 {
     for (size_t i = 0; i < step->n_sets; i++) {

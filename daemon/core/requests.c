@@ -46,9 +46,8 @@ struct api_request *requests_pending(struct requests_vm vm)
     return request_for(vm, API_GET, "pending");
 }
 
-struct api_request *requests_permissions(struct requests_vm vm)
+static struct api_request *permissions_on(const char *path)
 {
-    CLEANUP_FREE char *path = str_printf("/vms/%u", vm.vmid);
     CLEANUP(api_request_freep) struct api_request *request = NULL;
 
     request = path == NULL ? NULL : api_request_new(API_GET, "/access/permissions");
@@ -56,6 +55,20 @@ struct api_request *requests_permissions(struct requests_vm vm)
         return NULL;
     }
     return STEAL(request);
+}
+
+struct api_request *requests_permissions(struct requests_vm vm)
+{
+    CLEANUP_FREE char *path = str_printf("/vms/%u", vm.vmid);
+
+    return permissions_on(path);
+}
+
+struct api_request *requests_bridge_permissions(const char *bridge)
+{
+    CLEANUP_FREE char *path = str_printf("/sdn/zones/localnetwork/%s", bridge);
+
+    return permissions_on(path);
 }
 
 struct api_request *requests_machines(const char *node)
@@ -107,24 +120,25 @@ struct api_request *requests_step(struct requests_vm vm, const struct plan_step 
     return add(request, "digest", digest) ? STEAL(request) : NULL;
 }
 
-struct api_request *requests_revert(struct requests_vm vm, const char *keys)
+struct api_request *requests_revert(struct requests_vm vm, const char *keys, const char *digest)
 {
     CLEANUP(api_request_freep)
     struct api_request *request = request_for(vm, API_PUT, "config");
 
-    if (request == NULL || !add(request, "revert", keys)) {
+    if (request == NULL || !add(request, "revert", keys) || !add(request, "digest", digest)) {
         return NULL;
     }
     return STEAL(request);
 }
 
-struct api_request *requests_set_back(struct requests_vm vm, const char *slot, const char *value,
-                                      const char *boot)
+struct api_request *requests_set_back(struct requests_vm vm, const struct api_param *slot,
+                                      const char *boot, const char *digest)
 {
     CLEANUP(api_request_freep)
     struct api_request *request = request_for(vm, API_PUT, "config");
 
-    if (request == NULL || !add(request, slot, value) || !add(request, "boot", boot)) {
+    if (request == NULL || !add(request, slot->key, slot->value) || !add(request, "boot", boot) ||
+        !add(request, "digest", digest)) {
         return NULL;
     }
     return STEAL(request);

@@ -21,6 +21,8 @@ struct api_request *requests_status(struct requests_vm vm);      /* GET status/c
 struct api_request *requests_config(struct requests_vm vm);      /* GET config, for its digest */
 struct api_request *requests_pending(struct requests_vm vm);     /* GET pending */
 struct api_request *requests_permissions(struct requests_vm vm); /* GET /access/permissions */
+/* ... on the zone path of a bridge: SDN.Use is asked for when a network card is changed. */
+struct api_request *requests_bridge_permissions(const char *bridge);
 struct api_request *requests_machines(const char *node);
 struct api_request *requests_task(struct requests_vm vm, const char *upid);
 struct api_request *requests_start(struct requests_vm vm); /* POST status/start */
@@ -29,11 +31,13 @@ struct api_request *requests_probe(struct requests_vm vm, const struct plan_step
                                    const char *digest);
 struct api_request *requests_step(struct requests_vm vm, const struct plan_step *step,
                                   const char *digest);
-/* PUT revert=<keys, comma separated>. */
-struct api_request *requests_revert(struct requests_vm vm, const char *keys);
-/* PUT of one or two options to given values: the second way back of a move (06q). */
-struct api_request *requests_set_back(struct requests_vm vm, const char *slot, const char *value,
-                                      const char *boot);
+/* PUT revert=<keys, comma separated>. `digest`: of the look that found them (GET pending has it):
+ * on a configuration that somebody changed since, setting back could attach a disk twice. */
+struct api_request *requests_revert(struct requests_vm vm, const char *keys, const char *digest);
+/* PUT of one or two options to given values: the second way back of a move (06q). boot may be NULL.
+ */
+struct api_request *requests_set_back(struct requests_vm vm, const struct api_param *slot,
+                                      const char *boot, const char *digest);
 
 /* Privileges on /vms/VMID that the daemon needs, NULL-terminated. */
 extern const char *const requests_privileges[];

@@ -291,11 +291,12 @@ static int capture(struct vmx *v, const char *captured, struct err *err)
     return rc < 0 ? rc : fingerprint_check(fp, err);
 }
 
-int vmx_capture(const char *text, size_t len, const char *captured, struct fingerprint **ret_fp,
-                struct notes *notes, struct err *err)
+int vmx_capture_with(const char *text, size_t len, const struct vmx_disk_files *files,
+                     const char *captured, struct fingerprint **ret_fp, struct notes *notes,
+                     struct err *err)
 {
     CLEANUP(fingerprint_freep) struct fingerprint *fp = fingerprint_new();
-    struct vmx v = {.fp = fp, .notes = notes};
+    struct vmx v = {.fp = fp, .files = files, .notes = notes};
     int rc;
 
     if (fp == NULL) {
@@ -311,5 +312,40 @@ int vmx_capture(const char *text, size_t len, const char *captured, struct finge
         return rc;
     }
     *ret_fp = STEAL(fp);
+    return 0;
+}
+
+int vmx_capture(const char *text, size_t len, const char *captured, struct fingerprint **ret_fp,
+                struct notes *notes, struct err *err)
+{
+    return vmx_capture_with(text, len, NULL, captured, ret_fp, notes, err);
+}
+
+void vmx_disk_files_fini(struct vmx_disk_files *files)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        free(files->items[i].file);
+        free(files->items[i].serial);
+    }
+    free(files->items);
+    *files = (struct vmx_disk_files){0};
+}
+
+int vmx_find_disk_files(const char *text, size_t len, struct vmx_disk_files *ret_files)
+{
+    struct vmx v = {0};
+    struct vmx_disk_files files = {0};
+    int rc = vmx_dict_parse(text, len, &v.dict, NULL, NULL);
+
+    if (rc < 0) {
+        return rc == -ENOMEM ? rc : 0; /* vmx_capture() will say what is wrong */
+    }
+    vmx_list_disk_files(&v, &files);
+    vmx_dict_fini(&v.dict);
+    if (v.error != 0) {
+        vmx_disk_files_fini(&files);
+        return v.error;
+    }
+    *ret_files = files;
     return 0;
 }

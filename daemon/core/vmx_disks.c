@@ -219,12 +219,32 @@ static void name_cdrom(struct vmx *v, struct fingerprint_disk *cdrom)
     }
 }
 
-/* The serial of a SCSI disk is in the descriptor of its .vmdk, which we do not have. */
-static void note_serial(struct vmx *v, const struct slot *slot, const char *file, size_t index)
+static bool has_serial(struct vmx *v, const struct slot *slot)
 {
+    return slot->kind == BUS_SCSI && vmx_true(vmx_get(v, "disk.enableuuid"), false);
+}
+
+static const struct vmx_disk_file *find_file(const struct vmx_disk_files *files, const char *name)
+{
+    for (size_t i = 0; files != NULL && name != NULL && i < files->n; i++) {
+        if (str_equal(files->items[i].file, name)) {
+            return &files->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* The serial of a SCSI disk is in the descriptor of its .vmdk, if somebody had a look there. */
+static void capture_serial(struct vmx *v, const struct slot *slot, const char *file, size_t index)
+{
+    const struct vmx_disk_file *known = find_file(v->files, file);
     CLEANUP_FREE char *name = NULL;
 
-    if (slot->kind != BUS_SCSI || !vmx_true(vmx_get(v, "disk.enableuuid"), false)) {
+    if (!has_serial(v, slot)) {
+        return;
+    }
+    if (known != NULL && known->serial != NULL) {
+        vmx_set(v, &v->fp->disks[index].serial, known->serial);
         return;
     }
     vmx_set_text(v, &name, file, SHOWN_MAX, "a fileName");
@@ -298,7 +318,7 @@ static void add_drive(struct vmx *v, const struct slot *slot, bool first, struct
     }
     fp->has_disks = true;
     name_disk(v, slot, drive);
-    note_serial(v, slot, file, fp->n_disks - 1);
+    capture_serial(v, slot, file, fp->n_disks - 1);
 }
 
 /* bios.hddOrder = "scsi0:1,scsi0:0": the boot disk need not be the first by number. */
@@ -341,4 +361,27 @@ void vmx_capture_disks(struct vmx *v)
         }
     }
     note_boot_disk(v);
+}
+
+void vmx_list_disk_files(struct vmx *v, struct vmx_disk_files *files)
+{
+    CLEANUP(slots_fini) struct slots slots = {0};
+
+    find_slots(v, &slots);
+    for (size_t i = 0; i < slots.n && v->error == 0; i++) {
+        const struct slot *slot = &slots.items[i];
+        const char *file = slot_get(v, slot, "filename");
+
+        if (!has_serial(v, slot) || file == NULL || *file == '\0' ||
+            drive_type(slot_get(v, slot, "devicetype"), file) != DRIVE_DISK ||
+            find_file(files, file) != NULL) {
+            continue;
+        }
+        if (vec_reserve(&files->items, files->n, &files->cap, sizeof(*files->items)) < 0) {
+            v->error = -ENOMEM;
+            return;
+        }
+        files->items[files->n] = (struct vmx_disk_file){0};
+        vmx_set(v, &files->items[files->n++].file, file);
+    }
 }

@@ -8,11 +8,13 @@
 
 #include "core/fingerprint.h"
 #include "core/notes.h"
+#include "core/vmx.h"
 #include "core/vmx_dict.h"
 
 struct vmx {
     struct vmx_dict dict;
     struct fingerprint *fp;
+    const struct vmx_disk_files *files; /* NULL: nobody looked */
     struct notes *notes;
     size_t n_notes;
     int error; /* 0 or -ENOMEM, sticky: whoever sees it later stops there */
@@ -43,5 +45,7 @@ bool vmx_take_number(const char **at, int max, int *ret_number);
 void vmx_capture_smbios(struct vmx *v); /* vmx_smbios.c */
 void vmx_capture_nics(struct vmx *v);   /* vmx_nics.c */
 void vmx_capture_disks(struct vmx *v);  /* vmx_disks.c */
+/* Appends the names of files that hold serial numbers. */
+void vmx_list_disk_files(struct vmx *v, struct vmx_disk_files *files);
 
 #endif

@@ -126,15 +126,6 @@ def start_tasks(node, vmid):
     return [t for t in os.listdir(node.path("pvesim/tasks")) if f":qmstart:{vmid}:" in t]
 
 
-def settle(node, vmid, limit=20.0):
-    """Until the daemon has nothing under way for this VM."""
-    def quiet():
-        state = node.hwid_json("check", str(vmid))
-        state = state[0] if isinstance(state, list) else state
-        return state.get("state") not in ("unknown", "held", "rewriting", "verifying", "starting")
-    wait_for(f"VM {vmid} is settled", quiet, limit, every=0.1)
-
-
 def at_rest(node, seconds=1.0):
     """No new request for so long."""
     def quiet():

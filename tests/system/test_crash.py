@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (at_rest, changing, checked_node, contains, differs_no_more, equal, fingerprint,
+from tap import (at_rest, changing, checked_node, contains, disks, equal, faults, fingerprint,
                  imported, lacks, run, starts_by_us, wait_for)
 
 
@@ -32,12 +32,15 @@ def replay(journal):
     return is_open, owed
 
 
-def kill_after(k):
-    """The daemon dies when it has sent k changing requests or so; True where it had ended before."""
+def kill_after(k, slow=()):
+    """The daemon dies when k requests since the start were answered (`slow`: PUTs that take longer, so
+    that the next one is on its way then); True where it had ended before."""
     with checked_node(qemu="stub") as node:
         node.vm(105, imported(), disks=("scsi0=64M", "scsi1=32M"))
-        from tap import disks
         node.fingerprint(105, fingerprint(disks=disks(2)))
+        if slow:
+            faults(node, {"method": "PUT", "path": "config", "nth": list(slow), "action": "delay",
+                          "seconds": 0.4})
         node.start_daemon(early=0)
         wait_for("the machines are known", lambda: node.requests("GET"))
         base = len(node.requests())
@@ -70,21 +73,36 @@ def kill_after(k):
         return over
 
 
-def every(step, first):
-    k, over = first, False
-    while not over and k < 60:
-        over = kill_after(k)
-        k += step
-
-
 def test_killed_after_each_of_the_first_requests():
     for k in range(0, 9):
         kill_after(k)
 
 
-def test_killed_after_each_of_the_next_requests():
-    for k in range(9, 18):
-        kill_after(k)
+def test_killed_while_a_put_is_on_its_way():
+    """PVE carries it out although nobody waits for the answer."""
+    for slow in (1, 3, 4, 5):
+        with_slow_put(slow)
+
+
+def with_slow_put(number):
+    with checked_node(qemu="stub") as node:
+        node.vm(105, imported(), disks=("scsi0=64M", "scsi1=32M"))
+        node.fingerprint(105, fingerprint(disks=disks(2)))
+        faults(node, {"method": "PUT", "path": "config", "nth": number, "action": "delay",
+                      "seconds": 0.7})
+        node.start_daemon(early=0)
+        assert node.qm("start", "105").returncode != 0, "the start went through"
+        wait_for("the PUTs before", lambda: len(changing(node, 105)) == number - 1)
+        time.sleep(0.3)
+        node.stop_daemon(signal.SIGKILL)
+        node.start_daemon(early=0)
+        wait_for(f"the VM runs (PUT {number})", lambda: node.running(105), 25)
+        wait_for("nothing is open", lambda: replay(node.journal(105)) == (False, False), 25)
+        conf = node.conf(105)
+        assert {"sata0", "sata1"} <= set(conf) and "scsi0" not in conf, conf
+        equal(conf["boot"], "order=sata0;sata1;net0", "boot")
+        lacks(node.read(node.conf_path(105)), "[PENDING]", "configuration")
+        equal(len(starts_by_us(node, 105)), 1, f"starts by us (PUT {number})")
 
 
 if __name__ == "__main__":

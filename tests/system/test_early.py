@@ -18,6 +18,8 @@ def test_dropped_fingerprint_rewrites_a_stopped_vm():
     with checked_node() as node:
         node.vm(105, imported())
         node.start_daemon()
+        wait_for("the machines are known", lambda: node.requests("GET"))
+        at_rest(node)       # or it may be found by the look at the daemon's start
         node.fingerprint(105, small_fingerprint())
         rewritten(node)
         equal(node.journal(105)[0]["cause"], "fingerprint", "cause")

@@ -143,6 +143,15 @@ def test_missing_privilege_is_named_and_the_start_not_held():
         goes(node, "WARNING: VM 105 starts although", "lacks VM.PowerMgmt on /vms/105")
 
 
+def test_missing_privilege_on_the_bridge_is_named_and_the_start_not_held():
+    with checked_node() as node:
+        differing(node)
+        node.run(PVESIM, "token", node.root, TOKEN, "--privs", "SDN.Audit", "--path",
+                 "/sdn/zones/localnetwork/vmbr0")
+        goes(node, "WARNING: VM 105 starts although",
+             "lacks SDN.Use on /sdn/zones/localnetwork/vmbr0")
+
+
 def test_token_that_is_not_known_starts_loudly():
     with checked_node() as node:
         node.vm(105, imported())

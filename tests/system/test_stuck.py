@@ -47,7 +47,7 @@ def test_deletion_is_left_pending_and_both_ways_back_are_tried():
         assert [f for f in puts(node, 105)[3:] if "scsi0" in f], "setting back was not tried"
         equal(node.running(105), False, "running")
         equal(starts_by_us(node, 105), [], "starts by us")
-        contains(node.log_text(), "VM 105 must NOT be started", "the daemon's log")
+        wait_for("the daemon says so", lambda: "VM 105 must NOT be started" in node.log_text())
         contains(node.hwid("check", "105").stdout, "stuck", "check")
 
 

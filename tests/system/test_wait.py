@@ -4,6 +4,7 @@
 changing request is under way on a node."""
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,8 +12,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import PVESIM
-from tap import (at_rest, changing, checked_node, disks, equal, faults, fingerprint, has_identity,
-                 imported, run, small_fingerprint, starts_by_us, wait_for)
+from tap import (all_logs, at_rest, changing, checked_node, disks, equal, faults, fingerprint,
+                 has_identity, imported, lacks, run, small_fingerprint, starts_by_us, wait_for)
 
 
 def slow_snippet(node, seconds):
@@ -151,6 +152,54 @@ def test_start_whose_answer_gets_lost_is_not_made_twice():
         wait_for("the VM runs", lambda: node.running(105))
         wait_for("started", lambda: node.records(105)[-1:] == ["started"], 30)
         equal(len(starts_by_us(node, 105)), 1, "starts by us")
+
+
+def test_start_that_slips_in_before_a_step_ends_the_rewrite():
+    """A VM without our hook is started between our look at its status and our call, which waits for the
+    lock of that start: by the time it is free the VM runs, and nothing may be sent."""
+    with checked_node() as node:
+        node.write("var/lib/vz/snippets/other", "#!/bin/sh\nsleep 2\n", 0o755)
+        node.vm(105, imported(hookscript="local:snippets/other"), hook=False)
+        node.fingerprint(105, fingerprint())
+        node.start_daemon()
+        wait_for("the machines are known", lambda: node.requests("GET"))
+        at_rest(node)
+        faults(node, {"method": "GET", "path": "105/config", "nth": 2, "action": "delay",
+                      "seconds": 1.5})
+        results = []
+        apply = threading.Thread(target=lambda: results.append(node.hwid("apply", "105")))
+        apply.start()
+        wait_for("the probe", lambda: changing(node, 105))
+        node.qm("start", "105", check=True)
+        apply.join(30)
+        at_rest(node)
+        equal(len(changing(node, 105)), 1, "requests that change something (the probe)")
+        equal(results[0].returncode, 4, f"apply: {results[0].stdout}{results[0].stderr}")
+
+
+def test_start_under_way_after_a_crash_is_not_made_again():
+    """The daemon dies when PVE has its start in hands: the VM is not running yet, and will be."""
+    with checked_node() as node:
+        hook = node.read("var/lib/vz/snippets/pve-hwid").splitlines()[1]
+        node.write("var/lib/vz/snippets/pve-hwid", f"""#!/bin/sh
+[ -e {node.root}/slow ] && sleep 3
+{hook}
+""", 0o755)
+        node.vm(105, imported())
+        node.fingerprint(105, fingerprint())
+        node.start_daemon(early=0)
+        faults(node, {"method": "PUT", "path": "105/config", "nth": 3, "action": "delay",
+                      "seconds": 0.5})
+        node.qm("start", "105")
+        node.write("slow", "")
+        wait_for("our start", lambda: node.requests("POST"))
+        node.stop_daemon(signal.SIGKILL)
+        node.start_daemon(early=0)
+        wait_for("the VM runs", lambda: node.running(105), 20)
+        wait_for("the journal knows", lambda: node.records(105)[-1] in ("started", "dropped"), 20)
+        at_rest(node)
+        equal(len(starts_by_us(node, 105)), 1, "starts by us")
+        lacks(all_logs(node), "is DOWN", "the daemon's log")
 
 
 def test_somebody_elses_change_in_between_is_planned_around():

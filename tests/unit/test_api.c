@@ -52,6 +52,7 @@ static const struct {
     {500, "x", "{\"message\":7,\"errors\":{\"a\":1}}", API_REFUSED, "x"},
     {400, "x", "{\"errors\":{\"a\":\"b\",\"c\":\"\",\"d\":\"e\"}}", API_REFUSED,
      "x (a: b; c: ; d: e)"},
+    {400, "x", "{\"errors\":{\"a\\tb\":\"c\"}}", API_REFUSED, "x (a b: c)"},
     {301, "Moved", "", API_REFUSED, "Moved"},
     {200, "OK", "{\"data\":", API_LOST, "the answer is not the JSON object of PVE's API"},
     {200, "OK", "", API_LOST, "the answer is not the JSON object of PVE's API"},

@@ -42,6 +42,7 @@ static const struct {
     {"pc-q35-5.2", "pc-q35-5.2"},
     {"pc-q35-4.0.1", "pc-q35-4.0.1"},
     /* From PVE's pattern, not recorded: */
+    {"pc-1.3", "pc-1.3"},
     {"pc-q35-4.0.1+pve1.pxe", "pc-q35-4.0.1+pve1.pxe"},
     {"pc-i440fx-2.11.pxe", "pc-i440fx-2.11.pxe"},
     {"virt-9.0+pve1", "virt-9.0+pve1"},

@@ -123,7 +123,11 @@ static size_t most_at_once(const char *mark)
         if (strstr(line, mark) == NULL) {
             continue;
         }
-        now = str_starts(line, "start") ? now + 1 : now - 1;
+        if (str_starts(line, "start")) {
+            now++;
+        } else if (now > 0) { /* else: the end of a call of an earlier test */
+            now--;
+        }
         most = now > most ? now : most;
     }
     return most;

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * For tests: plays the engine for one VM against fake_pve: carries out what the reconciliation
+ * asks for, keeps a journal in memory, answers the hook, retries, dies where told and comes back
+ * from the journal alone (daemon/engine_drive.c, engine_hook.c, engine.c recover()). Time is
+ * virtual.
+ */
+#ifndef TESTS_DRIVER_H
+#define TESTS_DRIVER_H
+
+#include "core/prestart.h"
+#include "core/reconcile.h"
+#include "fake_pve.h"
+
+enum { DRIVER_CRASHES_MAX = 4, DRIVER_TOLD_KINDS = RECONCILE_TELL_DOWN + 1 };
+
+/* The daemon dies at its n-th action, counted over all its lives, from 1. */
+struct driver_crash {
+    unsigned at;
+    bool after; /* the effect of the action; false: before it */
+};
+
+struct driver_event; /* of the log */
+
+struct driver {
+    struct fake_pve pve;
+    enum fingerprint_on_error on_error;
+    struct driver_crash crashes[DRIVER_CRASHES_MAX];
+    size_t n_crashes;
+    bool raw_start_in_crash;      /* somebody starts the VM while the daemon is dead */
+    unsigned journal_fails_at;    /* the n-th record cannot be written; 0: none */
+    bool keep_log;                /* of events, for test_alloc_reconcile */
+    bool once;                    /* no retries: look at one reconciliation */
+    int64_t give_up_ms;           /* virtual time after which a run ends, whatever it does */
+    void (*trace)(const char *s); /* NULL: none */
+
+    struct reconcile *r;
+    struct reconcile_action action; /* to be carried out next */
+    json_t *journal;
+    struct record_memory memory;
+    enum reconcile_outcome outcome; /* of the last one that finished */
+    char *text;
+    bool unwritten_hold, ended_running, stuck, again, retry_hold;
+    unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start,
+        owed_while_away;
+    unsigned told[DRIVER_TOLD_KINDS];
+    char *last_failed; /* text of the last TELL_FAILED or STUCK */
+    char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */
+    struct driver_event *log;
+    size_t n_log, cap_log;
+};
+
+void driver_init(struct driver *d, const char *config, const char *fingerprint);
+void driver_fini(struct driver *d);
+/* One look for this cause, and all that follows from it. */
+void driver_run(struct driver *d, enum reconcile_cause cause);
+/* Somebody starts the VM: the hook decides; where it holds, all that follows. */
+void driver_start(struct driver *d);
+/* Does `word` come in d->requests? How often? */
+unsigned driver_count(const struct driver *d, const char *word);
+/* What must hold when all is over; fills d->pve.problem. `volumes`: NULL-terminated. */
+void driver_check(struct driver *d, const char *const *volumes);
+/* All records of a type. */
+unsigned driver_count_records(const struct driver *d, const char *type);
+const json_t *driver_last_record(const struct driver *d, const char *type);
+/* The plan that would be made now; the caller's. */
+struct assessment *driver_assess(struct driver *d);
+
+/* Feeds the log to a new machine: 0, or -ENOMEM where it was out of memory. */
+int driver_replay_log(const struct driver *d, enum reconcile_cause cause);
+
+#endif

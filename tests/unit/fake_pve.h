@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * For tests: one VM of a PVE node as a value, without I/O: its configuration with [PENDING], its
+ * locks, its volumes, its starts, as facts/pve.md 4 and the recordings 04, 06n-06q, 07, 08 show
+ * them. Faults happen at chosen requests. What must never be asked of PVE is noticed as it comes.
+ *
+ * Helpers of the test, not the code under test: they abort without memory.
+ */
+#ifndef TESTS_FAKE_PVE_H
+#define TESTS_FAKE_PVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/api.h"
+
+enum fake_fault_kind {
+    FAULT_UNREACHABLE,
+    FAULT_LOST_BEFORE,   /* no answer, and not carried out */
+    FAULT_LOST_AFTER,    /* no answer, but carried out */
+    FAULT_LOCK_TIMEOUT,  /* the flock is held during the next changing calls */
+    FAULT_CHECKSUM,      /* the file changes between our look and our call, and back */
+    FAULT_VM_LOCKED,     /* `lock: backup` for 90 s */
+    FAULT_FORBIDDEN,     /* 403, once */
+    FAULT_VOLUME_AWAY,   /* the volume of the first disk is away for ten minutes */
+    FAULT_VOLUME_BLINKS, /* likewise, for this one request */
+    FAULT_STORAGE_AWAY,  /* its storage is not there: refused before anything changes */
+    FAULT_STARTED,       /* by somebody else; the hook is asked */
+    FAULT_STARTED_RAW,   /* likewise, past the hook */
+    FAULT_EDITED_OTHER,  /* somebody changes a key that is not ours, through the API */
+    FAULT_EDITED_SAME,   /* somebody changes one of ours */
+    FAULT_FP_REMOVED,
+    FAULT_FP_EDITED,
+    FAULT_FP_BROKEN,
+    FAULT_VM_GONE,
+    FAULT_OVERLOAD, /* 503 */
+    FAULT_KINDS,
+};
+const char *fake_fault_name(enum fake_fault_kind kind);
+
+struct fake_fault {
+    unsigned at; /* number of the request, from 1 */
+    enum fake_fault_kind kind;
+};
+
+struct fake_map {
+    struct fake_pair {
+        char *key;
+        char *value;
+    } * items; /* ascending by key */
+    size_t n, cap;
+};
+
+enum { FAKE_FAULTS_MAX = 4, FAKE_PROBLEM_SIZE = 400 };
+
+struct fake_pve {
+    bool gone, running, ha_managed;
+    struct fake_map conf, pending, deletes; /* deletes: keys only */
+    char *fingerprint;                      /* NULL: none */
+    const char *edited_fingerprint;         /* for FAULT_FP_EDITED; borrowed */
+    const char *volume;                     /* that faults take away; borrowed */
+    int64_t away_until_ms, storage_until_ms, locked_until_ms;
+    bool blinks, stale, always_stale; /* no digest fits (the next call with one; all) */
+    unsigned flock_calls;             /* the flock is held for so many changing calls */
+    int64_t now_ms;                   /* the driver's clock; calls take their time on it */
+    uint64_t dice;                    /* order in which PVE walks the options of a call */
+
+    struct fake_fault faults[FAKE_FAULTS_MAX];
+    size_t n_faults;
+    unsigned n_requests, n_changing;
+
+    int (*pre_start)(void *userdata, bool ours); /* exit code of the hook; NULL: not attached */
+    void *userdata;
+    char *task_exit; /* of the last start task we asked for */
+    unsigned task_polls;
+    unsigned our_starts;  /* that succeeded */
+    unsigned start_calls; /* POST status/start that reached PVE */
+    bool own_start_refused;
+
+    /* Somebody else carried out a deletion that was pending of ours. */
+    bool harmed_by_others;
+    bool we_know_it_runs; /* PVE told us so since it was started */
+    unsigned changes_while_running;
+    char problem[FAKE_PROBLEM_SIZE]; /* the first thing that must never happen; "" */
+};
+
+/* `config`: main section and [PENDING]. */
+void fake_pve_init(struct fake_pve *pve, const char *config, const char *fingerprint);
+void fake_pve_fini(struct fake_pve *pve);
+/* The caller frees the reply. */
+void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
+                   struct api_reply *ret_reply);
+/* The file's text; the caller's; NULL: there is no VM. */
+char *fake_pve_text(const struct fake_pve *pve);
+/* The VM stops: what is pending is carried out. */
+void fake_pve_stop(struct fake_pve *pve);
+/* Somebody starts the VM (through the hook where `hook`). True: it runs. */
+bool fake_pve_start_by_others(struct fake_pve *pve, bool hook);
+const char *fake_pve_get(const struct fake_pve *pve, const char *key);
+void fake_pve_set(struct fake_pve *pve, const char *key, const char *value); /* NULL: away */
+/* In how many slots of the main section is this volume; how many unusedN name it? */
+unsigned fake_pve_count_volume(const struct fake_pve *pve, const char *volume, bool unused);
+void fake_pve_problem(struct fake_pve *pve, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif
