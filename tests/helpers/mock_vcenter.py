@@ -119,6 +119,11 @@ class MockVcenter:
         threading.Thread(target=self.accept, args=(context,), daemon=True).start()
 
     def close(self):
+        """Nobody listens any more: shutdown() also ends the accept() that is waiting."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.listener.close()
 
     def count(self, start):
