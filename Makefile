@@ -94,7 +94,10 @@ $(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC))
 	    $(UUID) $(EXPAT) $(CURL) $(SYSTEMD)
 $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(JANSSON) $(UUID) $(EXPAT)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -Wl,--as-needed $(JANSSON) $(UUID) $(EXPAT)
+# A target may need more than the library: its line FUZZ-SOURCES names it.
+fuzz_more = $(shell sed -n 's|^/\* FUZZ-SOURCES: \(.*\) \*/$$|\1|p' tests/fuzz/fuzz_$(1).c)
+$(BUILD)/tests/replay_fuzz_reconcile: $(call objs,$(call fuzz_more,reconcile))
 $(BUILD)/tests/bench_%: $(BUILD)/obj/tests/bench/bench_%.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)
@@ -140,7 +143,8 @@ install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFI
 	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.service $(DESTDIR)$(UNITS_D)/pve-hwidd.service
 	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(PREFIX)/sbin/|' $(DESTDIR)$(UNITS_D)/pve-hwidd.service
 	$(INSTALL) -D -m 0644 conf/sysusers.conf $(DESTDIR)$(USERS_D)/pve-hwid.conf
-	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink \
+	    conf/capture-windows.ps1
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/examples conf/examples/*
 	for page in $(MAN); do $(INSTALL) -D -m 0644 -t \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done

@@ -31,6 +31,7 @@ struct conn {
     bool orphaned; /* the peer is gone and the owner has not been told yet */
     bool eof;      /* the peer sends no more, but may still read */
     bool progress; /* the running timer starts anew */
+    bool more;     /* whole frames are left for the next turn */
 };
 
 static void close_fd(struct conn *conn)
@@ -144,6 +145,7 @@ static void hand_over(struct conn *conn)
 {
     size_t done = 0;
 
+    conn->more = false;
     for (;;) {
         const char *frame = NULL;
         const char *end = NULL;
@@ -154,6 +156,11 @@ static void hand_over(struct conn *conn)
             end = memchr(frame, '\0', conn->in.len - done);
         }
         if (end == NULL) {
+            break;
+        }
+        if (conn->limits.last && done > 0) {
+            conn->more = conn->fd >= 0; /* nobody waits for the answers of one who went away */
+            work_soon(conn);
             break;
         }
         conn->waiting = true;
@@ -236,7 +243,7 @@ static int conn_work(struct conn *conn)
     if (conn->fd >= 0 && (set_events(conn) < 0 || set_timer(conn) < 0)) {
         conn_kick(conn);
     }
-    if (conn->eof && !conn->waiting && conn->out.len == 0) {
+    if (conn->eof && !conn->waiting && !conn->more && conn->out.len == 0) {
         hang_up(conn); /* it got all its answers */
     }
     tell_orphaned(conn);
@@ -295,6 +302,12 @@ static int add_sources(struct conn *conn, sd_event *event)
     }
     if (rc >= 0) {
         rc = sd_event_add_defer(event, &conn->work, on_work, conn); /* runs once: sets the timer */
+    }
+    if (rc >= 0 && conn->limits.last) {
+        rc = sd_event_source_set_priority(conn->io, SD_EVENT_PRIORITY_IDLE);
+    }
+    if (rc >= 0 && conn->limits.last) {
+        rc = sd_event_source_set_priority(conn->work, SD_EVENT_PRIORITY_IDLE);
     }
     return rc;
 }

@@ -12,6 +12,7 @@
 #ifndef CONN_H
 #define CONN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
@@ -31,6 +32,7 @@ struct conn_limits {
     size_t out_max;         /* bytes waiting for a slow reader; more: it is thrown out */
     unsigned half_frame_ms; /* from the first byte of a frame to its last; 0: no limit */
     unsigned idle_ms;       /* with nothing to do; 0: no limit */
+    bool last;              /* everybody else first, and one frame per turn of the event loop */
     unsigned stall_ms;      /* without the peer taking a byte of what waits for it; 0: no limit */
 };
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
@@ -139,13 +140,46 @@ void engine_queue_counts(const struct engine *engine, size_t *ret_changes, size_
     *ret_reads = counts.queued_reads;
 }
 
+/* Names all that a client depends on; a client of the same key is kept when settings are reloaded.
+ */
+static int make_client_key(const struct settings *settings, const struct secret *token,
+                           char key[SMBIOS_UUID_SIZE])
+{
+    char *text = str_printf("%s\n%s\n%s\n%u %u %u", settings->api_url, settings->ca_file,
+                            secret_text(token), settings->connect_timeout_ms,
+                            settings->api_timeout_ms, settings->max_reads);
+
+    if (text == NULL) {
+        return -ENOMEM;
+    }
+    smbios_uuid_digest(text, strlen(text), key);
+    explicit_bzero(text, strlen(text));
+    free(text);
+    return 0;
+}
+
+/* 1: as `key` says already, *ret is not touched; 0: a new client, `key` is its. */
 static int make_client(sd_event *event, const struct settings *settings, struct pve **ret,
-                       struct err *err)
+                       char key[SMBIOS_UUID_SIZE], struct err *err)
 {
     CLEANUP(secret_freep) struct secret *token = NULL;
+    char fresh[SMBIOS_UUID_SIZE];
     int rc = secret_read_token(settings->token_file, &token, err);
 
-    return rc < 0 ? rc : pve_new(event, settings, secret_text(token), ret, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (make_client_key(settings, token, fresh) < 0) {
+        return err_oom(err);
+    }
+    if (str_equal(fresh, key)) {
+        return 1;
+    }
+    rc = pve_new(event, settings, secret_text(token), ret, err);
+    if (rc == 0) {
+        memcpy(key, fresh, sizeof(fresh));
+    }
+    return rc;
 }
 
 /* --- the node's machine types
@@ -344,6 +378,32 @@ static char *short_host_name(void)
     return str_dup(name);
 }
 
+/* A start that we stopped long ago is not made now: whoever needed that VM has seen to it since,
+ * and may have stopped it again. */
+static int drop_old_debt(struct vm *vm, struct err *err)
+{
+    char oldest[CLOCK_TEXT_SIZE], now[CLOCK_TEXT_SIZE];
+    json_t *record;
+    int rc;
+
+    clock_format(time(NULL) - ENGINE_DEBT_MAX_S, oldest);
+    /* Both begin with the date and the time in UTC: as texts they sort as they came. */
+    if (!vm->memory.start_owed || vm->memory.held_time == NULL ||
+        strncmp(vm->memory.held_time, oldest, strlen("2026-11-23T10:00:00")) >= 0) {
+        return 0;
+    }
+    engine_say(vm->engine, vm->vmid, LOG_CRIT, MESSAGE_START_FAILED,
+               "VM %u: its start was stopped at %s and never made again, because the daemon ended; "
+               "that is too long ago to make it now. If it should run: qm start %u",
+               vm->vmid, vm->memory.held_time, vm->vmid);
+    clock_now_text(now);
+    record = record_dropped((struct record_head){vm->vmid, vm->memory.txn, now},
+                            "the daemon was away for too long");
+    rc = engine_record(vm, record, err);
+    json_decref(record);
+    return rc;
+}
+
 /* What a crash left open, before anything else looks at those VMs. */
 static int recover(struct engine *engine, struct err *err)
 {
@@ -359,7 +419,8 @@ static int recover(struct engine *engine, struct err *err)
         if (rc < 0) {
             break;
         }
-        if (vm->memory.open || vm->memory.start_owed) {
+        rc = drop_old_debt(vm, err);
+        if (rc == 0 && (vm->memory.open || vm->memory.start_owed)) {
             rc = engine_summary_add(engine, vmids[i], &summary);
             engine_say(engine, vmids[i], LOG_WARNING, MESSAGE_RECOVERED,
                        "VM %u: taking up what was under way when the daemon ended", vmids[i]);
@@ -393,7 +454,7 @@ static int build(struct engine *engine, struct err *err)
     }
     rc = journal_open(engine->settings->state_dir, &engine->journal, err);
     if (rc >= 0) {
-        rc = make_client(engine->event, engine->settings, &engine->pve, err);
+        rc = make_client(engine->event, engine->settings, &engine->pve, engine->client_key, err);
     }
     if (rc >= 0) {
         rc = store_new(engine->event, engine->settings, on_store_changed, engine, &engine->store,
@@ -464,8 +525,13 @@ static int reload_parts(struct engine *engine, struct settings *settings, struct
     struct retired *old = calloc(1, sizeof(*old));
     struct store *store = NULL;
     struct pve *pve = NULL;
-    int rc = old == NULL ? err_oom(err) : make_client(engine->event, settings, &pve, err);
+    char key[SMBIOS_UUID_SIZE];
+    int rc = -ENOMEM;
 
+    memcpy(key, engine->client_key, sizeof(key));
+    if (old != NULL) {
+        rc = make_client(engine->event, settings, &pve, key, err);
+    }
     if (rc >= 0) {
         rc = store_new(engine->event, settings, on_store_changed, engine, &store, err);
     }
@@ -475,9 +541,13 @@ static int reload_parts(struct engine *engine, struct settings *settings, struct
         return rc;
     }
     free_retired(engine, false);
-    *old = (struct retired){.next = engine->retired, .pve = engine->pve};
-    engine->retired = old;
-    engine->pve = pve;
+    if (pve != NULL) {
+        *old = (struct retired){.next = engine->retired, .pve = engine->pve};
+        engine->retired = STEAL(old);
+        engine->pve = pve;
+        memcpy(engine->client_key, key, sizeof(key));
+    }
+    free(old);
     store_free(engine->store);
     engine->store = store;
     return 0;

@@ -35,6 +35,10 @@ typedef void (*engine_hook_done)(void *userdata, enum wire_hook_exit exit_code,
 int engine_hook(struct engine *engine, const struct wire_hook_call *call, engine_hook_done done,
                 void *userdata);
 
+/* The hook with that `userdata` went away before its answer: it has decided by itself, or its start
+ * was ended. Nothing is held for it, and `done` is called as ever. */
+void engine_hook_gone(struct engine *engine, const void *userdata);
+
 /* --- questions; JSON in the shapes of conf/io.pvehwid.varlink, new references --- */
 
 /* -ENOENT: no fingerprint; -ESRCH: no such VM here; -EINVAL: bad input, with a sentence. */

@@ -133,6 +133,21 @@ void engine_hook_drop(struct vm *vm)
     }
 }
 
+void engine_hook_gone(struct engine *engine, const void *userdata)
+{
+    struct vm *vm = engine->vms;
+
+    while (vm != NULL && (vm->hook == NULL || vm->hook->userdata != userdata)) {
+        vm = vm->next;
+    }
+    if (vm == NULL) {
+        return;
+    }
+    mark_starting(vm, &vm->hook->call); /* perhaps it goes on without us */
+    engine_hook_drop(vm);
+    engine_settle(vm);
+}
+
 static struct prestart_input input_of(const struct hook_wait *wait)
 {
     const struct vm *vm = wait->vm;
@@ -250,19 +265,6 @@ static char *missing_privileges(struct engine *engine, uint32_t vmid, const json
                       missing.data, vmid, engine->settings->token_file);
 }
 
-static void on_status(void *userdata, const struct api_reply *reply)
-{
-    struct hook_wait *wait = userdata;
-
-    wait->request = NULL;
-    if (reply->result != API_OK) {
-        cannot_hold(wait, reply->message);
-        engine_settle(wait->vm);
-        return;
-    }
-    hold(wait);
-}
-
 static void finish_async(struct vm *vm)
 {
     vm->busy--;
@@ -271,10 +273,16 @@ static void finish_async(struct vm *vm)
 
 static void on_status_reply(void *userdata, const struct api_reply *reply)
 {
-    struct vm *vm = ((struct hook_wait *)userdata)->vm;
+    struct hook_wait *wait = userdata;
+    struct vm *vm = wait->vm;
 
     vm->busy++;
-    on_status(userdata, reply);
+    wait->request = NULL;
+    if (reply->result != API_OK) {
+        cannot_hold(wait, reply->message);
+    } else {
+        hold(wait);
+    }
     finish_async(vm);
 }
 

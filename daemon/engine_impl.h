@@ -27,6 +27,7 @@ enum {
     ENGINE_RETRY_MAX_S = 300,
     ENGINE_MACHINES_S = 3600, /* the list of machine types is asked for again */
     ENGINE_LOCK_POLL_MS = 200,
+    ENGINE_DEBT_MAX_S = 600, /* so long after we stopped a start we still make it */
 };
 
 /* As in conf/io.pvehwid.varlink, type VmState. */
@@ -88,7 +89,8 @@ struct engine {
     struct settings *settings;
     char *node;
     struct pve *pve;
-    struct retired *retired; /* clients of old settings with calls under way */
+    char client_key[SMBIOS_UUID_SIZE]; /* names what `pve` was made from */
+    struct retired *retired;           /* clients of old settings with calls under way */
     struct journal *journal;
     struct store *store;
     struct machine_list machines;

@@ -135,7 +135,9 @@ int engine_check(struct engine *engine, uint32_t vmid, json_t **ret_state, struc
     if (rc < 0) {
         return rc == -ENOMEM ? rc : -EINVAL;
     }
-    if (a->outcome == ASSESS_NO_FINGERPRINT) {
+    /* Neither VM nor fingerprint: nothing to remember, or anybody could make us remember a lot. */
+    if (a->outcome == ASSESS_NO_FINGERPRINT ||
+        (a->outcome == ASSESS_NO_CONFIG && !store_has(engine->store, vmid))) {
         return err_set(err, -ENOENT, "VM %u has no fingerprint", vmid);
     }
     if (engine_summary_add(engine, vmid, &summary) < 0) {

@@ -53,16 +53,32 @@ static uint32_t get_vmid(struct server_call *call)
  * -----------------------------------------------------------------------------------------------
  */
 
+struct hook_call {
+    struct server_call *call;
+    struct engine *engine;
+};
+
 static void on_hook_done(void *userdata, enum wire_hook_exit exit_code, const struct notes *lines)
 {
     struct wire_hook_reply reply = {.exit_code = exit_code, .lines = *lines};
+    struct hook_call *hook_call = userdata;
 
-    server_call_reply(userdata, wire_hook_reply_to_json(&reply));
+    server_call_on_gone(hook_call->call, NULL, NULL);
+    server_call_reply(hook_call->call, wire_hook_reply_to_json(&reply));
+    free(hook_call);
+}
+
+static void on_hook_gone(void *userdata)
+{
+    struct hook_call *hook_call = userdata;
+
+    engine_hook_gone(hook_call->engine, hook_call);
 }
 
 static void method_hook(struct server_call *call, void *userdata)
 {
     struct methods *methods = userdata;
+    struct hook_call *hook_call;
     struct wire_hook_call hook;
     const char *bad = NULL;
 
@@ -74,7 +90,14 @@ static void method_hook(struct server_call *call, void *userdata)
         server_call_reply(call, json_object()); /* that hook has decided by itself */
         return;
     }
-    (void)engine_hook(methods->engine, &hook, on_hook_done, call); /* it always answers */
+    hook_call = malloc(sizeof(*hook_call));
+    if (hook_call == NULL) {
+        fail(call, hook.vmid, -ENOMEM, &(struct err){"out of memory"});
+        return;
+    }
+    *hook_call = (struct hook_call){.call = call, .engine = methods->engine};
+    server_call_on_gone(call, on_hook_gone, hook_call);
+    (void)engine_hook(methods->engine, &hook, on_hook_done, hook_call); /* it always answers */
 }
 
 /* --- plan, log, status
@@ -165,7 +188,7 @@ static void method_log(struct server_call *call, void *userdata)
 /* --- lists: a part per turn of the event loop, so that hooks never wait for them
  * ---------------------------- */
 
-enum { LIST_PART = 32 };
+enum { LIST_PART = 32, LIST_PART_OF_OTHERS = 2 };
 
 struct listing {
     struct server_call *call;
@@ -205,7 +228,8 @@ static void listing_add(struct listing *listing, uint32_t vmid)
 static int on_listing(sd_event_source *source, void *userdata)
 {
     struct listing *listing = userdata;
-    size_t end = listing->next + LIST_PART < listing->n ? listing->next + LIST_PART : listing->n;
+    size_t part = server_call_is_root(listing->call) ? LIST_PART : LIST_PART_OF_OTHERS;
+    size_t end = listing->next + part < listing->n ? listing->next + part : listing->n;
 
     (void)source; /* the listing has it */
     while (listing->next < end) {
@@ -245,6 +269,9 @@ static void list(struct server_call *call, struct methods *methods, bool check)
     }
     if (rc >= 0) {
         rc = sd_event_add_defer(methods->event, &listing->source, on_listing, listing);
+    }
+    if (rc >= 0 && !server_call_is_root(call)) {
+        rc = sd_event_source_set_priority(listing->source, SD_EVENT_PRIORITY_IDLE);
     }
     if (rc >= 0) {
         rc = sd_event_source_set_enabled(listing->source, SD_EVENT_ON);

@@ -318,6 +318,7 @@ static int client_add(struct server *server, int fd)
     if (!has_room(server, client->peer.uid)) {
         return -EBUSY;
     }
+    limits.last = client->peer.uid != settings->root; /* a hook must not wait for the curious */
     limits.idle_ms = client->peer.uid == settings->root ? 0 : settings->idle_ms;
     rc = conn_new(server->event, fd, &limits, &handlers, client, &client->conn);
     if (rc < 0) {

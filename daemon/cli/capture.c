@@ -82,14 +82,19 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 
 const struct verb verb_capture = {
     .name = "capture",
-    .summary = "Makes a fingerprint from VMware's .vmx file",
+    .summary = "Makes a fingerprint from .vmx, OVF, OVA or the guest",
     .usage = "capture FILE [--from KIND] [--vm NAME] [-o FILE|DIR [--force]] [--json]\n"
              "       pve-hwid capture --merge FILE... [--prefer KIND] [--vm NAME] [-o FILE "
              "[--force]] [--json]",
     .details =
         "FILE may be '-' for standard input. What could not be carried over or was guessed\n"
-        "is told on standard error.\n\n"
-        "  --from KIND        what FILE is, where it is not recognised by its content\n"
+        "is told on standard error. What FILE is, is told from its content:\n\n"
+        "  vmx        the VM's .vmx; serials of disks from the .vmdk beside it\n"
+        "  ovf, ova   an export, of one VM or several\n"
+        "  dmidecode  what dmidecode printed in the guest\n"
+        "  windows    what capture-windows.ps1 wrote in the guest\n"
+        "  slmgr      what `slmgr /dlv` printed: the licence alone\n\n"
+        "  --from KIND        take FILE for this, whatever it looks like\n"
         "  --vm NAME          of several VMs in one file, this one\n"
         "  -o, --output FILE  write there, whole or not at all, instead of to stdout;\n"
         "                     a file that exists is not overwritten\n"
@@ -103,6 +108,7 @@ const struct verb verb_capture = {
         "Examples:\n"
         "  pve-hwid capture web1.vmx\n"
         "  pve-hwid capture web1.vmx -o /etc/pve/pve-hwid/105.json\n"
+        "  pve-hwid capture shop.ova -o fingerprints/\n"
         "  pve-hwid capture --merge web1.vmx web1-guest.json -o 105.json\n"
         "  ssh root@esxi cat /vmfs/volumes/ds1/web1/web1.vmx | pve-hwid capture - -o 105.json\n",
     .operands = ARGS_WORDS_MAX,

@@ -98,7 +98,7 @@ static int capture_vmx(struct input *input, const struct capture_options *option
         if (vmx_find_disk_files(text.data, text.len, &files) < 0) {
             return err_oom(err);
         }
-        rc = vmdk_find_serials(input->path, &files, &notes, err);
+        rc = vmdk_find_serials(input->path, &files, err);
     }
     if (rc == 0) {
         rc = vmx_capture_with(text.data, text.len, &files, options->captured, &fp, &notes, err);

@@ -115,8 +115,7 @@ static int open_folder(const char *path, int *ret_fd, struct err *err)
     return folder == NULL ? err_oom(err) : file_open_dir(AT_FDCWD, folder, ret_fd, err);
 }
 
-int vmdk_find_serials(const char *vmx_path, struct vmx_disk_files *files, struct notes *notes,
-                      struct err *err)
+int vmdk_find_serials(const char *vmx_path, struct vmx_disk_files *files, struct err *err)
 {
     CLEANUP_FD int dir_fd = -1;
     int rc = files->n == 0 ? 0 : open_folder(vmx_path, &dir_fd, err);
@@ -133,7 +132,7 @@ int vmdk_find_serials(const char *vmx_path, struct vmx_disk_files *files, struct
             rc = str_replace(&files->items[i].serial, serial);
         } else if (rc != -ENOMEM) {
             str_tame(why.text);
-            rc = notes_add(notes, "no serial number from a .vmdk: %s", why.text);
+            rc = str_replace(&files->items[i].why, why.text);
         }
         if (rc < 0) {
             return err_oom(err);

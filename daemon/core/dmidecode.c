@@ -302,6 +302,7 @@ static void capture_type0(struct builder *b, const struct dump *dump)
 static void note_the_rest(struct builder *b, const struct dump *dump)
 {
     const char *tag = dump->values[ASSET_TAG], *board = dump->values[BOARD];
+    const char *oem = dump->values[OEM_STRING];
 
     if (tag != NULL && !str_equal(tag, "No Asset Tag")) {
         builder_note(b,
@@ -314,6 +315,12 @@ static void note_the_rest(struct builder *b, const struct dump *dump)
                      "the board of \"%.*s\" (SMBIOS type 2) has no place in a configuration of "
                      "PVE",
                      SHOWN_MAX, board);
+    }
+    if (oem != NULL && !str_starts(oem, "[MS_VM_CERT/")) {
+        builder_note(b,
+                     "the OEM string \"%.*s\" (SMBIOS type 11) has no place in a configuration of "
+                     "PVE",
+                     SHOWN_MAX, oem);
     }
     builder_note(b, "dmidecode tells nothing of network cards and disks: complete this with the "
                     ".vmx, an OVF or vCenter (capture --merge)");

@@ -12,6 +12,16 @@ void prestart_fini(struct prestart *p)
     notes_fini(&p->lines);
 }
 
+/* PVE's task log takes ASCII; problems quote foreign files. */
+static void make_ascii(struct notes *lines)
+{
+    for (size_t i = 0; i < lines->n; i++) {
+        for (char *c = lines->items[i]; *c != '\0'; c++) {
+            *c = ascii_is_print(*c) ? *c : '?';
+        }
+    }
+}
+
 static int answer(struct prestart *p, enum prestart_answer answer)
 {
     p->answer = answer;
@@ -58,6 +68,11 @@ static int settled(const struct prestart_input *in, struct prestart *p)
         problem = str_printf("%s differ and could not be changed: %s", differs,
                              memory->settled_why == NULL ? "see pve-hwid log"
                                                          : memory->settled_why);
+    } else if (in->ours) {
+        problem = str_printf(
+            "%s differ since pve-hwid asked for this start, and no start is stopped "
+            "twice; they are changed when the VM is stopped",
+            differs);
     } else {
         problem = str_printf("%s differ again although a start was stopped for the same before: "
                              "somebody changes the configuration back; see pve-hwid log %u",
@@ -161,6 +176,7 @@ int prestart_decide(const struct prestart_input *in, struct prestart *ret)
         prestart_fini(&p);
         return rc;
     }
+    make_ascii(&p.lines);
     *ret = p;
     return 0;
 }
@@ -182,6 +198,7 @@ int prestart_without_hold(const struct prestart_input *in, const char *why, stru
         prestart_fini(&p);
         return rc;
     }
+    make_ascii(&p.lines);
     *ret = p;
     return 0;
 }

@@ -11,6 +11,7 @@
  *        -> { gate -> digest -> read -> step -> record }*  -> verify -> end
  *   any error in a step -> look -> revert -> look -> set back -> look -> stuck (for ever)
  *   a disk that a start detached meanwhile -> set back, as above
+ *   after a crash -> status -> look, as above -> end -> status, all afresh
  *   a start is owed -> status -> record -> start -> watch -> record
  */
 #ifndef CORE_RECONCILE_H

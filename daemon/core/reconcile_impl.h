@@ -84,7 +84,8 @@ struct reconcile {
 
     unsigned revert_tries;
     char *revert_keys, *revert_slot, *revert_value, *revert_boot;
-    char *step_error; /* why the current step failed */
+    bool step_may_pass; /* the trouble of the current step: it may be worth another try */
+    char *step_error;   /* why the current step failed */
 
     char *upid;
     unsigned starts;

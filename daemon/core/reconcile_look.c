@@ -167,12 +167,17 @@ int reconcile_on_status(struct reconcile *r, const struct reconcile_event *event
         return reconcile_api_trouble(r, reply, STATE_STATUS, out);
     }
     r->ha_managed = reconcile_reply_is_ha(reply);
+    if (r->recovering) {
+        /* Running or not: half a move that is pending for a running VM costs it the disk. */
+        r->runs = reconcile_reply_runs(reply);
+        return reconcile_go_to(r, STATE_LOOK, out);
+    }
     if (reconcile_reply_runs(reply)) {
         return reconcile_conclude(r, RECONCILE_RUNNING, out,
                                   "VM %u is running: its hardware is changed when it is stopped",
                                   r->params.vm.vmid);
     }
-    return reconcile_go_to(r, r->recovering ? STATE_LOOK_STATUS : STATE_DIGEST, out);
+    return reconcile_go_to(r, STATE_DIGEST, out);
 }
 
 /* --- PVE's digest, before the files are read: a change in between makes the digest stale
@@ -398,7 +403,8 @@ int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
         return -ENOMEM;
     }
     /* What cannot be changed is settled for this pair of files, also where nothing was begun. */
-    if (r->begun || outcome == RECONCILE_PARTIAL) {
+    if (r->begun || outcome == RECONCILE_PARTIAL ||
+        (r->owes_start && (outcome == RECONCILE_FAILED || outcome == RECONCILE_REFUSED))) {
         r->end_outcome = record_outcome_of(r);
         r->after_end_look = false;
         return reconcile_go_to(r, STATE_END, out);

@@ -191,6 +191,8 @@ int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
     if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
         return reconcile_go_to(r, STATE_LOOK_READ, out); /* is the disk still there? */
     }
+    r->step_may_pass =
+        true; /* half of it came through: only something that comes and goes does that */
     r->revert_tries++;
     if (r->revert_tries == 3) {
         return reconcile_go_to(r, STATE_STUCK_RECORD, out);
@@ -454,7 +456,8 @@ int reconcile_on_look_record(struct reconcile *r, const struct reconcile_event *
                              struct reconcile_action *out)
 {
     (void)event; /* the END record says the same once more */
-    r->retry = true;
+    r->retry =
+        r->step_may_pass; /* what PVE has refused it would refuse again: something must change */
     return reconcile_conclude(r, RECONCILE_FAILED, out,
                               "step %zu of %zu was not carried out and nothing of it is left: %s",
                               r->step + 1, r->n_steps,

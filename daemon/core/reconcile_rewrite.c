@@ -241,7 +241,8 @@ int reconcile_on_step(struct reconcile *r, const struct reconcile_event *event,
         return -ENOMEM;
     }
     r->revert_tries = 0;
-    if (reply->result == API_LOST) {
+    r->step_may_pass = reply->result == API_LOST;
+    if (r->step_may_pass) {
         /* PVE may still be waiting for the lock with our call in its hands. */
         return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_LOST_MS, out);
     }

@@ -65,6 +65,7 @@ struct record_memory {
     json_t *steps; /* of the open change set, as in its `begin`; own reference; NULL: none */
     size_t steps_done;
     char held_key[SMBIOS_UUID_SIZE];    /* a start was stopped for this pair; "" : none */
+    char *held_time;                    /* of the last `held`; NULL: never */
     char settled_key[SMBIOS_UUID_SIZE]; /* what an end left different for a reason; "" : none */
     enum record_outcome settled;        /* with settled_key */
     char *settled_why;                  /* likewise */

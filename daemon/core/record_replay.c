@@ -25,6 +25,7 @@ void record_memory_fini(struct record_memory *memory)
     json_decref(memory->steps);
     free(memory->settled_why);
     free(memory->last_time);
+    free(memory->held_time);
     *memory = (struct record_memory){0};
 }
 
@@ -68,13 +69,14 @@ static int apply_end(struct record_memory *memory, const json_t *record)
     return str_replace(&memory->settled_why, text_of(record, "message"));
 }
 
-static void apply_held(struct record_memory *memory, const json_t *record)
+static int apply_held(struct record_memory *memory, const json_t *record)
 {
     memory->start_owed = true;
     set_id(memory->held_key, text_of(record, "key"));
     if (!memory->open) {
         set_id(memory->txn, text_of(record, "txn"));
     }
+    return str_replace(&memory->held_time, text_of(record, "time"));
 }
 
 static void apply_no_start_owed(struct record_memory *memory)
@@ -90,7 +92,7 @@ int record_apply(struct record_memory *memory, const json_t *record)
     const char *type = text_of(record, "type");
 
     if (str_equal(type, "held")) {
-        apply_held(memory, record);
+        return apply_held(memory, record);
     } else if (str_equal(type, "begin")) {
         return apply_begin(memory, record);
     } else if (str_equal(type, "step")) {

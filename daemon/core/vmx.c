@@ -326,6 +326,7 @@ void vmx_disk_files_fini(struct vmx_disk_files *files)
     for (size_t i = 0; i < files->n; i++) {
         free(files->items[i].file);
         free(files->items[i].serial);
+        free(files->items[i].why);
     }
     free(files->items);
     *files = (struct vmx_disk_files){0};

@@ -19,6 +19,7 @@ enum { VMX_MAX = 1024 * 1024 }; /* bytes; real ones have 1 to 10 KiB */
 struct vmx_disk_file {
     char *file;   /* fileName as written, in the encoding of the .vmx */
     char *serial; /* for the caller to fill in; NULL: not known */
+    char *why;    /* likewise: why it is not, as the end of a note; may be NULL */
 };
 
 struct vmx_disk_files {

@@ -250,8 +250,10 @@ static void capture_serial(struct vmx *v, const struct slot *slot, const char *f
     vmx_set_text(v, &name, file, SHOWN_MAX, "a fileName");
     vmx_note(v,
              "disk.EnableUUID: the guest saw a serial number for scsi%d:%d. It is `ddb.uuid` in "
-             "the descriptor of %s; add its 32 digits without blanks as disks[%zu].serial",
-             slot->bus, slot->unit, name != NULL ? name : "its .vmdk", index);
+             "the descriptor of %s; add its 32 digits without blanks as disks[%zu].serial%s%s",
+             slot->bus, slot->unit, name != NULL ? name : "its .vmdk", index,
+             known != NULL && known->why != NULL ? ": " : "",
+             known != NULL && known->why != NULL ? known->why : "");
 }
 
 static bool has_numbers(struct vmx *v, const struct slot *slot,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* See driver.h. */
-#include "driver.h"
+#include "driver_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +11,6 @@
 #include "base/str.h"
 
 enum {
-    VMID = 105,
     LOCK_PATIENCE_MS = 60000,
     START_PATIENCE_MS = 120000,
     RETRIES_MAX = 12,
@@ -19,7 +18,7 @@ enum {
     GIVE_UP_MS = 4 * 3600 * 1000,
 };
 
-static const char time_text[] = "2026-11-23T10:00:00Z";
+const char driver_time[] = "2026-11-23T10:00:00Z";
 
 struct driver_event {
     enum reconcile_event_type type;
@@ -29,7 +28,7 @@ struct driver_event {
     int error;
 };
 
-static void say(const struct driver *d, const char *a, const char *b)
+void driver_say(const struct driver *d, const char *a, const char *b)
 {
     CLEANUP_FREE char *line = str_printf("%10lld  %-9s %s", (long long)d->pve.now_ms, a, b);
 
@@ -48,13 +47,12 @@ static void note(char **at, const char *what)
 
 /* --- journal -------------------------------------------------------------------------------- */
 
-/* 0, or -EIO: not on disk and so not in memory (engine_record()). */
-static int write_record(struct driver *d, json_t *record)
+int driver_record(struct driver *d, json_t *record)
 {
     CLEANUP_FREE char *text = json_dumps(record, JSON_SORT_KEYS);
 
     d->records++;
-    say(d, "record", text);
+    driver_say(d, "record", text);
     if (d->records == d->journal_fails_at) {
         return -EIO;
     }
@@ -89,7 +87,7 @@ static void compare_memory(struct driver *d, const struct record_memory *other)
     compare_texts(d, "last_time", m->last_time, other->last_time);
 }
 
-static void replay_memory(struct driver *d)
+void driver_replay_memory(struct driver *d)
 {
     struct record_memory fresh = {0};
 
@@ -131,7 +129,7 @@ static void texts_fini(struct texts *t)
 static struct assess_params assess_params(const struct driver *d)
 {
     return (struct assess_params){
-        .vmid = VMID, .on_drift = FINGERPRINT_DRIFT_RESTART, .on_error = d->on_error};
+        .vmid = DRIVER_VMID, .on_drift = FINGERPRINT_DRIFT_RESTART, .on_error = d->on_error};
 }
 
 struct assessment *driver_assess(struct driver *d)
@@ -182,7 +180,7 @@ static void action_fini(struct reconcile_action *action)
 static struct reconcile_params params_of(const struct driver *d)
 {
     struct reconcile_params params = {
-        .vm = {.node = "n1", .vmid = VMID},
+        .vm = {.node = "n1", .vmid = DRIVER_VMID},
         .assess = assess_params(d),
         .lock_patience_ms = LOCK_PATIENCE_MS,
         .start_patience_ms = START_PATIENCE_MS,
@@ -205,7 +203,7 @@ static int replay_event(struct reconcile *r, const struct driver_event *e)
     };
     const struct reconcile_event event = {.type = e->type,
                                           .now_ms = e->now_ms,
-                                          .now = time_text,
+                                          .now = driver_time,
                                           .texts = &texts,
                                           .reply = &e->reply,
                                           .error = e->error,
@@ -243,7 +241,7 @@ static void drain_told(struct driver *d)
     struct reconcile_told told;
 
     while (reconcile_next_told(d->r, &told)) {
-        say(d, "told", told.text);
+        driver_say(d, "told", told.text);
         d->told[told.kind]++;
         if (told.kind == RECONCILE_TELL_FAILED || told.kind == RECONCILE_TELL_STUCK ||
             told.kind == RECONCILE_TELL_DOWN) {
@@ -258,7 +256,7 @@ static void feed(struct driver *d, struct reconcile_event *event)
 {
     action_fini(&d->action);
     event->now_ms = d->pve.now_ms;
-    event->now = time_text;
+    event->now = driver_time;
     log_event(d, event);
     if (reconcile_event(d->r, event, &d->action, NULL) < 0) {
         fake_pve_problem(&d->pve, "out of memory in state %s", reconcile_state_name(d->r));
@@ -266,7 +264,7 @@ static void feed(struct driver *d, struct reconcile_event *event)
         d->again = true;
     }
     drain_told(d);
-    say(d, "state", reconcile_state_name(d->r));
+    driver_say(d, "state", reconcile_state_name(d->r));
 }
 
 static void begin(struct driver *d, enum reconcile_cause cause)
@@ -274,7 +272,7 @@ static void begin(struct driver *d, enum reconcile_cause cause)
     const struct reconcile_params params = params_of(d);
     struct reconcile_event go = {.type = RECONCILE_EV_GO};
 
-    say(d, "begin", reconcile_cause_name(cause));
+    driver_say(d, "begin", reconcile_cause_name(cause));
     d->reconciles++;
     if (reconcile_new(&params, cause, &d->memory, &d->r, NULL) < 0) {
         abort();
@@ -315,7 +313,7 @@ static void note_request(struct driver *d, const struct api_request *request)
         buf_adds(&word, strstr(request->path, "/tasks/") != NULL ? "task" : slash + 1);
     }
     note(&d->requests, word.data);
-    say(d, "request", word.data);
+    driver_say(d, "request", word.data);
 }
 
 static void do_request(struct driver *d, struct reconcile_event *event, struct api_reply *reply)
@@ -323,7 +321,7 @@ static void do_request(struct driver *d, struct reconcile_event *event, struct a
     note_request(d, d->action.request);
     fake_pve_call(&d->pve, d->action.request, reply);
     if (reply->result != API_OK) {
-        say(d, "answer", reply->message);
+        driver_say(d, "answer", reply->message);
     }
     *event = (struct reconcile_event){.type = RECONCILE_EV_REPLY, .reply = reply};
 }
@@ -347,7 +345,7 @@ static bool act(struct driver *d, struct reconcile_event *event, struct texts *t
     case RECONCILE_DO_RECORD:
         *event = (struct reconcile_event){.type = RECONCILE_EV_RECORDED,
                                           .error_text = "No space left on device"};
-        event->error = write_record(d, d->action.record);
+        event->error = driver_record(d, d->action.record);
         return true;
     case RECONCILE_DO_REQUEST:
         do_request(d, event, reply);
@@ -363,7 +361,7 @@ static void finish(struct driver *d)
     d->outcome = reconcile_outcome(d->r);
     free(d->text);
     d->text = str_dup(reconcile_text(d->r));
-    say(d, "finish", d->text);
+    driver_say(d, "finish", d->text);
     d->again = d->again || (reconcile_is_worth_retry(d->r) && d->outcome != RECONCILE_RUNNING);
     end(d);
 }
@@ -373,11 +371,11 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
 {
     struct assessment *a;
 
-    say(d, "CRASH", "");
+    driver_say(d, "CRASH", "");
     end(d);
     d->lives++;
     d->retry_hold = false; /* the debt is in the journal */
-    replay_memory(d);
+    driver_replay_memory(d);
     if (d->raw_start_in_crash) {
         (void)fake_pve_start_by_others(&d->pve, false); /* or not: both is fine */
         d->raw_start_in_crash = false;
@@ -458,7 +456,7 @@ static void run(struct driver *d, enum reconcile_cause cause)
     }
     d->stuck = d->r != NULL && reconcile_is_stuck(d->r);
     if (d->r != NULL && d->pve.problem[0] == '\0') {
-        say(d, "given up", reconcile_state_name(d->r));
+        driver_say(d, "given up", reconcile_state_name(d->r));
     }
 }
 
@@ -466,97 +464,6 @@ void driver_run(struct driver *d, enum reconcile_cause cause)
 {
     begin(d, cause);
     run(d, cause);
-}
-
-/* --- the hook ------------------------------------------------------------------------------- */
-
-static int record_hold(struct driver *d, const struct assessment *a)
-{
-    char txn[SMBIOS_UUID_SIZE];
-    json_t *record;
-    int rc;
-
-    (void)snprintf(txn, sizeof(txn), "00000000-0000-0000-0001-%012u", d->held % 1000000); /* fits */
-    record = record_held(
-        (struct record_head){VMID, d->memory.open ? d->memory.txn : txn, time_text}, a->key, "why");
-    rc = write_record(d, record);
-    json_decref(record);
-    return rc;
-}
-
-static void note_in_sync(struct driver *d)
-{
-    json_t *record;
-
-    if (d->memory.held_key[0] == '\0' && d->memory.settled_key[0] == '\0') {
-        return;
-    }
-    record = record_in_sync(
-        (struct record_head){VMID, "00000000-0000-0000-0002-000000000000", time_text});
-    (void)write_record(d, record); /* unwritten is fine */
-    json_decref(record);
-}
-
-static int hold(struct driver *d, const struct assessment *a, bool changing, bool ours)
-{
-    d->held++;
-    d->holds_of_own_start += ours;
-    if (record_hold(d, a) < 0) {
-        if (!changing) {
-            d->held--;
-            return 0; /* cannot_hold(): on_error is start in these tests */
-        }
-        d->unwritten_hold = true; /* a crash now, too, is one trouble too many */
-    }
-    if (changing) {
-        reconcile_owe_start(d->r);
-    } else if (d->r == NULL || !reconcile_owes_start(d->r)) {
-        if (d->r != NULL) {
-            reconcile_free(d->r);
-            d->r = NULL;
-        }
-        d->retry_hold = true;
-    }
-    return 75;
-}
-
-static int pre_start(void *userdata, bool ours)
-{
-    struct driver *d = userdata;
-    CLEANUP(assessment_freep) struct assessment *a = driver_assess(d);
-    bool changing = d->r != NULL && reconcile_is_changing(d->r);
-    struct prestart_input input = {
-        .vmid = VMID,
-        .verdict = GUARD_ORDINARY,
-        .assessment = a,
-        .memory = &d->memory,
-        .changing = changing,
-        .ours = d->r != NULL && reconcile_owes_start(d->r),
-        .stuck = d->r != NULL ? reconcile_is_stuck(d->r) : d->memory.stuck,
-    };
-    CLEANUP(prestart_fini) struct prestart answer = {0};
-
-    if (prestart_decide(&input, &answer) < 0) {
-        abort();
-    }
-    say(d, "hook", answer.lines.n > 0 ? answer.lines.items[0] : "go");
-    switch (answer.answer) {
-    case PRESTART_HOLD:
-        return hold(d, a, changing, ours);
-    case PRESTART_REFUSE:
-        return 78;
-    case PRESTART_GO:
-    case PRESTART_WARN:
-        if (answer.in_sync) {
-            note_in_sync(d);
-        }
-        if (d->r != NULL && !changing && !reconcile_owes_start(d->r)) {
-            reconcile_free(d->r);
-            d->r = NULL;
-        }
-        return 0;
-    }
-    abort();
 }
 
 void driver_start(struct driver *d)
@@ -569,120 +476,12 @@ void driver_start(struct driver *d)
     run(d, RECONCILE_FOR_HOLD);
 }
 
-/* --- questions ------------------------------------------------------------------------------ */
-
-unsigned driver_count(const struct driver *d, const char *word)
-{
-    CLEANUP_FREE char *copy = str_dup(d->requests);
-    char *state = NULL;
-    unsigned n = 0;
-
-    for (char *w = copy == NULL ? NULL : strtok_r(copy, " ", &state); w != NULL;
-         w = strtok_r(NULL, " ", &state)) {
-        n += str_equal(w, word);
-    }
-    return n;
-}
-
-unsigned driver_count_records(const struct driver *d, const char *type)
-{
-    const json_t *record;
-    unsigned n = 0;
-    size_t i;
-
-    json_array_foreach (d->journal, i, record) {
-        n += str_equal(json_string_value(json_object_get(record, "type")), type);
-    }
-    return n;
-}
-
-const json_t *driver_last_record(const struct driver *d, const char *type)
-{
-    const json_t *record, *found = NULL;
-    size_t i;
-
-    json_array_foreach (d->journal, i, record) {
-        if (str_equal(json_string_value(json_object_get(record, "type")), type)) {
-            found = record;
-        }
-    }
-    return found;
-}
-
-static void check_volumes(struct driver *d, const char *const *volumes)
-{
-    for (size_t i = 0; volumes[i] != NULL; i++) {
-        unsigned used = fake_pve_count_volume(&d->pve, volumes[i], false);
-        unsigned unused = fake_pve_count_volume(&d->pve, volumes[i], true);
-
-        if (used != 1 || unused != 0) {
-            fake_pve_problem(&d->pve, "%s is in %u slots and %u unused ones", volumes[i], used,
-                             unused);
-        }
-    }
-}
-
-/* A start that was held must have been made up for, or there is a reason why not. */
-static void check_debt(struct driver *d)
-{
-    if (d->pve.our_starts > d->held) {
-        fake_pve_problem(&d->pve, "%u starts for %u held", d->pve.our_starts, d->held);
-    }
-    if (d->held == 0 || d->pve.running || d->pve.gone || d->pve.ha_managed || d->stuck ||
-        d->on_error == FINGERPRINT_ERROR_REFUSE || (d->unwritten_hold && d->lives > 0)) {
-        return;
-    }
-    if (d->told[RECONCILE_TELL_FAILED] + d->told[RECONCILE_TELL_DOWN] == 0) {
-        fake_pve_problem(&d->pve, "a held start was never made, and nobody was told");
-    }
-    if (d->pve.task_exit == NULL || !str_starts(d->pve.task_exit, "volume of")) {
-        fake_pve_problem(&d->pve, "a held start was never made: %s", d->text);
-    }
-}
-
-static bool any_leftovers(const struct driver *d)
-{
-    return d->pve.deletes.n > 0 && !d->pve.gone;
-}
-
-void driver_check(struct driver *d, const char *const *volumes)
-{
-    bool ran = d->ended_running =
-        d->pve.running; /* so that somebody may have changed it after us */
-    struct assessment *a;
-
-    replay_memory(d);
-    check_debt(d);
-    if (ran) {
-        fake_pve_stop(&d->pve); /* what is pending for a running VM must be right, too */
-    }
-    if (!d->pve.gone && !(d->pve.harmed_by_others && (d->stuck || ran))) {
-        check_volumes(d, volumes);
-    }
-    if (any_leftovers(d) && !d->stuck) {
-        fake_pve_problem(&d->pve, "the deletion of %s is pending, and we are not at it",
-                         d->pve.deletes.items[0].key);
-    }
-    if (d->stuck && d->told[RECONCILE_TELL_STUCK] == 0) {
-        fake_pve_problem(&d->pve, "stuck, and nobody was told");
-    }
-    if (!d->stuck && d->r != NULL) {
-        fake_pve_problem(&d->pve, "still in state %s", reconcile_state_name(d->r));
-    }
-    a = driver_assess(d);
-    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && d->r == NULL &&
-        (d->outcome == RECONCILE_DONE || d->outcome == RECONCILE_IN_SYNC) && !ran) {
-        fake_pve_problem(&d->pve, "called done, but it differs");
-    }
-    assessment_free(a);
-}
-
 void driver_init(struct driver *d, const char *config, const char *fingerprint)
 {
     *d = (struct driver){
         .on_error = FINGERPRINT_ERROR_START, .journal = json_array(), .give_up_ms = GIVE_UP_MS};
     fake_pve_init(&d->pve, config, fingerprint);
-    d->pve.pre_start = pre_start;
+    d->pve.pre_start = driver_pre_start;
     d->pve.userdata = d;
 }
 

@@ -252,6 +252,18 @@ static void set_fingerprint(struct fake_pve *pve, const char *text)
     pve->fingerprint = str_dup(text);
 }
 
+static void lock_for_backup(struct fake_pve *pve)
+{
+    fake_map_set(&pve->conf, "lock", "backup");
+    pve->locked_until_ms = pve->now_ms + LOCKED_MS;
+}
+
+static void go_away(struct fake_pve *pve)
+{
+    pve->gone = true;
+    pve->running = false;
+}
+
 /* True: the answer is in `reply` already. */
 static bool strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api_reply *reply)
 {
@@ -278,8 +290,7 @@ static bool strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api_r
         pve->stale = true; /* no digest fits the next changing call */
         return false;
     case FAULT_VM_LOCKED:
-        fake_map_set(&pve->conf, "lock", "backup");
-        pve->locked_until_ms = pve->now_ms + LOCKED_MS;
+        lock_for_backup(pve);
         return false;
     case FAULT_VOLUME_AWAY:
         pve->away_until_ms = pve->now_ms + AWAY_MS;
@@ -310,8 +321,7 @@ static bool strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api_r
         set_fingerprint(pve, "{ not a fingerprint");
         return false;
     case FAULT_VM_GONE:
-        pve->gone = true;
-        pve->running = false;
+        go_away(pve);
         return false;
     case FAULT_KINDS:
         break;

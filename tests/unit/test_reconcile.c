@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The reconciliation, one behaviour after the other, against a PVE of one VM. */
+/* The reconciliation, one behaviour after the other, against a PVE of one VM; its
+ * starts are in test_reconcile_start.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,21 +85,6 @@ static void nothing_is_sent_where_all_is_as_it_should_be(void **state)
     tear_down(&d, TWO_DISKS);
 }
 
-static void a_held_start_is_made_after_the_rewrite(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, TWO_DISKS);
-    driver_start(&d);
-    assert_true(d.pve.running);
-    assert_int_equal(d.held, 1);
-    assert_int_equal(d.pve.our_starts, 1);
-    assert_false(d.memory.start_owed);
-    assert_string_equal(d.memory.held_key, ""); /* our own start was in sync */
-    tear_down(&d, TWO_DISKS);
-}
-
 static void a_running_vm_is_left_alone(void **state)
 {
     struct driver d;
@@ -110,108 +96,6 @@ static void a_running_vm_is_left_alone(void **state)
     assert_int_equal(d.outcome, RECONCILE_RUNNING);
     assert_string_equal(d.requests, " current");
     driver_fini(&d);
-}
-
-static void a_start_past_the_hook_ends_the_rewrite(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, TWO_DISKS);
-    fault(&d, 8, FAULT_STARTED_RAW); /* the look before the first disk */
-    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
-    assert_int_equal(d.outcome, RECONCILE_RUNNING);
-    assert_int_equal(driver_count(&d, "put:delete=scsi0:sata0:boot"), 0);
-    assert_outcome(&d, "interrupted");
-    tear_down(&d, TWO_DISKS);
-}
-
-static void a_start_during_the_rewrite_is_held_and_made(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, TWO_DISKS);
-    fault(&d, 8, FAULT_STARTED);
-    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
-    assert_int_equal(d.outcome, RECONCILE_DONE);
-    assert_int_equal(d.held, 1);
-    assert_true(d.pve.running);
-    tear_down(&d, TWO_DISKS);
-}
-
-static void a_start_before_the_first_call_just_happens(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, TWO_DISKS);
-    fault(&d, 2, FAULT_STARTED); /* nothing is being changed yet: held for what it differs in */
-    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
-    assert_int_equal(d.held, 1);
-    assert_int_equal(d.pve.our_starts, 1);
-    assert_true(d.pve.running);
-    tear_down(&d, TWO_DISKS);
-}
-
-static void ha_starts_its_vms_itself(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, TWO_DISKS);
-    d.pve.ha_managed = true;
-    driver_start(&d);
-    assert_int_equal(d.outcome, RECONCILE_DONE);
-    assert_int_equal(driver_count(&d, "start"), 0);
-    assert_int_equal(driver_count_records(&d, "dropped"), 1);
-    tear_down(&d, TWO_DISKS);
-}
-
-static void ha_is_asked_for_where_the_first_look_failed(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, IDENTITY);
-    d.pve.ha_managed = true;
-    d.once = true;
-    fault(&d, 1, FAULT_FORBIDDEN);
-    driver_start(&d);
-    assert_int_equal(driver_count(&d, "start"), 0);
-    assert_int_equal(driver_count_records(&d, "dropped"), 1);
-    driver_fini(&d);
-}
-
-static void on_error_refuse_leaves_it_down_after_an_error(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, TWO_DISKS);
-    d.on_error = FINGERPRINT_ERROR_REFUSE;
-    d.once = true;
-    fault(&d, 10, FAULT_FORBIDDEN); /* the first disk */
-    driver_start(&d);
-    assert_int_equal(d.outcome, RECONCILE_FAILED);
-    assert_int_equal(driver_count(&d, "start"), 0);
-    assert_false(d.memory.start_owed);
-    tear_down(&d, TWO_DISKS);
-}
-
-static void on_error_start_starts_after_an_error(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, TWO_DISKS);
-    d.once = true;
-    fault(&d, 10, FAULT_FORBIDDEN);
-    driver_start(&d);
-    assert_int_equal(d.outcome, RECONCILE_FAILED);
-    assert_outcome(&d, "failed");
-    assert_true(d.pve.running);
-    tear_down(&d, TWO_DISKS);
 }
 
 static void a_disk_whose_volume_is_away_stays(void **state)
@@ -247,50 +131,6 @@ static void a_lone_disk_whose_volume_is_away_is_settled(void **state)
     assert_non_null(strstr(d.memory.settled_why, "scsi0"));
     assert_int_equal(d.memory.changes, 0);
     tear_down(&d, ONE_DISK);
-}
-
-static void partial_under_on_error_refuse_is_not_started(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, ONE_DISK);
-    d.on_error = FINGERPRINT_ERROR_REFUSE;
-    d.pve.storage_until_ms = 60000;
-    driver_start(&d);
-    assert_int_equal(d.outcome, RECONCILE_PARTIAL);
-    assert_int_equal(driver_count(&d, "start"), 0);
-    tear_down(&d, ONE_DISK);
-}
-
-static void a_second_start_for_the_same_pair_is_not_held(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, ONE_DISK);
-    d.pve.storage_until_ms = 60000;
-    driver_start(&d);
-    assert_int_equal(d.held, 1);
-    fake_pve_stop(&d.pve);
-    driver_start(&d);
-    assert_int_equal(d.held, 1);
-    assert_true(d.pve.running);
-    tear_down(&d, ONE_DISK);
-}
-
-static void our_own_start_is_never_held(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, IDENTITY);
-    fault(&d, 7, FAULT_EDITED_SAME); /* between verification and start */
-    driver_start(&d);
-    assert_int_equal(d.held, 1);
-    assert_int_equal(d.pve.start_calls, 1);
-    assert_true(d.pve.running);
-    driver_fini(&d);
 }
 
 static void stuck_is_never_started_and_tried_until_the_volume_is_back(void **state)
@@ -415,19 +255,6 @@ static void a_lock_of_half_a_minute_is_waited_for(void **state)
     tear_down(&d, TWO_DISKS);
 }
 
-static void a_backup_during_a_hold_is_waited_for(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, TWO_DISKS);
-    fault(&d, 1, FAULT_VM_LOCKED);
-    driver_start(&d);
-    assert_int_equal(d.outcome, RECONCILE_DONE);
-    assert_true(d.pve.running);
-    tear_down(&d, TWO_DISKS);
-}
-
 static void a_backup_while_nothing_is_owed_is_not_waited_for(void **state)
 {
     struct driver d;
@@ -441,94 +268,6 @@ static void a_backup_while_nothing_is_owed_is_not_waited_for(void **state)
     assert_true(d.again);
     assert_int_equal(driver_count_records(&d, "begin"), 0);
     driver_fini(&d);
-}
-
-static void a_start_that_fails_is_told(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, ONE_DISK);
-    fault(&d, 9, FAULT_VOLUME_AWAY); /* at the start */
-    driver_start(&d);
-    assert_int_equal(d.outcome, RECONCILE_FAILED);
-    assert_non_null(strstr(d.last_failed, "is DOWN"));
-    assert_non_null(strstr(d.last_failed, "pve-hwid log 105"));
-    assert_int_equal(d.pve.start_calls, 1);
-    assert_false(d.memory.start_owed);
-    tear_down(&d, ONE_DISK);
-}
-
-static void a_start_that_is_not_allowed_stays_owed(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, ONE_DISK);
-    d.once = true;
-    fault(&d, 9, FAULT_FORBIDDEN);
-    driver_start(&d);
-    assert_non_null(strstr(d.last_failed, "qm start 105"));
-    assert_true(d.memory.start_owed);
-    driver_fini(&d);
-}
-
-static void a_start_whose_answer_is_lost_is_not_made_twice(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, ONE_DISK);
-    fault(&d, 9, FAULT_LOST_AFTER);
-    driver_start(&d);
-    assert_int_equal(d.pve.start_calls, 1);
-    assert_true(d.pve.running);
-    assert_int_equal(driver_count_records(&d, "started"), 1);
-    tear_down(&d, ONE_DISK);
-}
-
-static void a_start_that_never_arrived_is_made_again(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, ONE_DISK);
-    fault(&d, 9, FAULT_LOST_BEFORE);
-    driver_start(&d);
-    assert_int_equal(d.pve.start_calls, 1);
-    assert_true(d.pve.running);
-    tear_down(&d, ONE_DISK);
-}
-
-static void somebody_who_starts_first_is_no_failure(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    set_up(&d, ONE_DISK);
-    fault(&d, 9, FAULT_STARTED_RAW);
-    driver_start(&d);
-    assert_true(d.pve.running);
-    assert_int_equal(d.told[RECONCILE_TELL_FAILED], 0);
-    assert_int_equal(driver_count_records(&d, "dropped"), 1);
-    tear_down(&d, ONE_DISK);
-}
-
-static void without_its_fingerprint_a_held_vm_is_still_started(void **state)
-{
-    (void)state;
-    for (unsigned at = 1; at < 8; at++) {
-        struct driver d;
-
-        set_up(&d, TWO_DISKS);
-        fault(&d, at, FAULT_FP_REMOVED);
-        driver_start(&d);
-        assert_true(d.pve.running);
-        if (d.outcome == RECONCILE_NOTHING) {
-            assert_non_null(strstr(d.text, "no fingerprint"));
-        }
-        tear_down(&d, TWO_DISKS);
-    }
 }
 
 static void a_fingerprint_edited_during_the_rewrite_counts(void **state)
@@ -600,21 +339,6 @@ static void a_pending_deletion_of_somebody_else_is_not_carried_out(void **state)
     driver_fini(&d);
 }
 
-static void bytes_that_are_no_text_keep_no_vm_down(void **state)
-{
-    struct driver d;
-
-    (void)state;
-    driver_init(&d,
-                "hookscript: local:snippets/pve-hwid\nsmbios1: serial=\xe4\xf6\n"
-                "net0: virtio=BC:24:11:9A:A3:C1,bridge=vm\xe4r0\n",
-                "{\"format\":1," SCENARIO_SMBIOS "}");
-    driver_start(&d);
-    assert_true(d.pve.running);
-    assert_string_equal(d.pve.problem, "");
-    driver_fini(&d);
-}
-
 static void a_journal_that_cannot_be_written_changes_nothing(void **state)
 {
     struct driver d;
@@ -646,25 +370,31 @@ static void a_crash_probes_again_before_it_goes_on(void **state)
     tear_down(&d, TWO_DISKS);
 }
 
+static void half_a_move_is_taken_back_from_a_running_vm_too(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d, TWO_DISKS);
+    fault(&d, 9, FAULT_STARTED_RAW); /* between our look and our call */
+    fault(&d, 10, FAULT_VOLUME_BLINKS);
+    d.crashes[0] = (struct driver_crash){16, true};
+    d.n_crashes = 1;
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_int_equal(d.lives, 1);
+    assert_int_equal(d.outcome, RECONCILE_RUNNING);
+    assert_non_null(strstr(d.requests, "revert"));
+    tear_down(&d, TWO_DISKS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_come_in_this_order),
         cmocka_unit_test(nothing_is_sent_where_all_is_as_it_should_be),
-        cmocka_unit_test(a_held_start_is_made_after_the_rewrite),
         cmocka_unit_test(a_running_vm_is_left_alone),
-        cmocka_unit_test(a_start_past_the_hook_ends_the_rewrite),
-        cmocka_unit_test(a_start_during_the_rewrite_is_held_and_made),
-        cmocka_unit_test(a_start_before_the_first_call_just_happens),
-        cmocka_unit_test(ha_starts_its_vms_itself),
-        cmocka_unit_test(ha_is_asked_for_where_the_first_look_failed),
-        cmocka_unit_test(on_error_refuse_leaves_it_down_after_an_error),
-        cmocka_unit_test(on_error_start_starts_after_an_error),
         cmocka_unit_test(a_disk_whose_volume_is_away_stays),
         cmocka_unit_test(a_lone_disk_whose_volume_is_away_is_settled),
-        cmocka_unit_test(partial_under_on_error_refuse_is_not_started),
-        cmocka_unit_test(a_second_start_for_the_same_pair_is_not_held),
-        cmocka_unit_test(our_own_start_is_never_held),
         cmocka_unit_test(stuck_is_never_started_and_tried_until_the_volume_is_back),
         cmocka_unit_test(stuck_for_ever_is_never_started),
         cmocka_unit_test(a_disk_that_a_refused_start_detached_is_put_back),
@@ -673,22 +403,15 @@ int main(void)
         cmocka_unit_test(a_vm_that_keeps_being_changed_is_given_up),
         cmocka_unit_test(the_lock_is_waited_for_and_then_given_up),
         cmocka_unit_test(a_lock_of_half_a_minute_is_waited_for),
-        cmocka_unit_test(a_backup_during_a_hold_is_waited_for),
         cmocka_unit_test(a_backup_while_nothing_is_owed_is_not_waited_for),
-        cmocka_unit_test(a_start_that_fails_is_told),
-        cmocka_unit_test(a_start_that_is_not_allowed_stays_owed),
-        cmocka_unit_test(a_start_whose_answer_is_lost_is_not_made_twice),
-        cmocka_unit_test(a_start_that_never_arrived_is_made_again),
-        cmocka_unit_test(somebody_who_starts_first_is_no_failure),
-        cmocka_unit_test(without_its_fingerprint_a_held_vm_is_still_started),
         cmocka_unit_test(a_fingerprint_edited_during_the_rewrite_counts),
         cmocka_unit_test(a_vm_that_goes_is_forgotten),
         cmocka_unit_test(an_administrators_pending_change_is_no_trouble),
         cmocka_unit_test(an_administrators_pending_change_is_not_reverted),
         cmocka_unit_test(a_pending_deletion_of_somebody_else_is_not_carried_out),
-        cmocka_unit_test(bytes_that_are_no_text_keep_no_vm_down),
         cmocka_unit_test(a_journal_that_cannot_be_written_changes_nothing),
         cmocka_unit_test(a_crash_probes_again_before_it_goes_on),
+        cmocka_unit_test(half_a_move_is_taken_back_from_a_running_vm_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,13 +20,13 @@
 #include "driver.h"
 #include "scenarios.h"
 
-enum { RUNS = 12000 };
+enum { RUNS = 8000 };
 
 /* One case: everything that decides a run. */
 struct experiment {
     const struct scenario *scenario;
     bool hold;
-    bool ha;
+    bool ha, refuse;
     bool raw_start;
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;
@@ -49,6 +49,7 @@ static void set_up(const struct experiment *x, struct driver *d)
     d->pve.edited_fingerprint = x->scenario->edited;
     d->pve.volume = x->scenario->volumes[0];
     d->pve.ha_managed = x->ha;
+    d->on_error = x->refuse ? FINGERPRINT_ERROR_REFUSE : FINGERPRINT_ERROR_START;
     d->pve.dice = x->dice;
     memcpy(d->pve.faults, x->faults, sizeof(d->pve.faults));
     d->pve.n_faults = x->n_faults;
@@ -78,7 +79,10 @@ static void run(const struct experiment *x, struct driver *d)
 static void explain(const struct experiment *x)
 {
     printf("scenario '%s', %s%s%s", x->scenario->name, x->hold ? "hold" : "early",
-           x->ha ? ", HA" : "", x->raw_start ? ", started while dead" : "");
+           x->ha       ? ", HA"
+           : x->refuse ? ", on_error: refuse"
+                       : "",
+           x->raw_start ? ", started while dead" : "");
     for (size_t i = 0; i < x->n_faults; i++) {
         printf(", %s at request %u", fake_fault_name(x->faults[i].kind), x->faults[i].at);
     }
@@ -233,6 +237,7 @@ static struct experiment random_experiment(uint64_t *dice)
 
     x.dice = roll_raw(dice) | 1;
     x.ha = roll(dice, 12) == 0;
+    x.refuse = roll(dice, 8) == 0;
     x.raw_start = roll(dice, 10) == 0;
     x.n_faults = roll(dice, 4);
     x.n_crashes = roll(dice, 4);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See driver.h: questions about a run, and what must hold after it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "driver_priv.h"
+
+unsigned driver_count(const struct driver *d, const char *word)
+{
+    CLEANUP_FREE char *copy = str_dup(d->requests);
+    char *state = NULL;
+    unsigned n = 0;
+
+    for (char *w = copy == NULL ? NULL : strtok_r(copy, " ", &state); w != NULL;
+         w = strtok_r(NULL, " ", &state)) {
+        n += str_equal(w, word);
+    }
+    return n;
+}
+
+unsigned driver_count_records(const struct driver *d, const char *type)
+{
+    const json_t *record;
+    unsigned n = 0;
+    size_t i;
+
+    json_array_foreach (d->journal, i, record) {
+        n += str_equal(json_string_value(json_object_get(record, "type")), type);
+    }
+    return n;
+}
+
+const json_t *driver_last_record(const struct driver *d, const char *type)
+{
+    const json_t *record, *found = NULL;
+    size_t i;
+
+    json_array_foreach (d->journal, i, record) {
+        if (str_equal(json_string_value(json_object_get(record, "type")), type)) {
+            found = record;
+        }
+    }
+    return found;
+}
+
+static void check_volumes(struct driver *d, const char *const *volumes)
+{
+    for (size_t i = 0; volumes[i] != NULL; i++) {
+        unsigned used = fake_pve_count_volume(&d->pve, volumes[i], false);
+        unsigned unused = fake_pve_count_volume(&d->pve, volumes[i], true);
+
+        if (used != 1 || unused != 0) {
+            fake_pve_problem(&d->pve, "%s is in %u slots and %u unused ones", volumes[i], used,
+                             unused);
+        }
+    }
+}
+
+/* A start that was held must have been made up for, or there is a reason why not. */
+static void check_debt(struct driver *d)
+{
+    if (d->pve.our_starts > d->held) {
+        fake_pve_problem(&d->pve, "%u starts for %u held", d->pve.our_starts, d->held);
+    }
+    if (d->held == 0 || d->pve.running || d->pve.gone || d->pve.ha_managed || d->stuck ||
+        d->on_error == FINGERPRINT_ERROR_REFUSE || (d->unwritten_hold && d->lives > 0)) {
+        return;
+    }
+    if (d->told[RECONCILE_TELL_FAILED] + d->told[RECONCILE_TELL_DOWN] == 0) {
+        fake_pve_problem(&d->pve, "a held start was never made, and nobody was told");
+    }
+    if (d->pve.task_exit == NULL || !str_starts(d->pve.task_exit, "volume of")) {
+        fake_pve_problem(&d->pve, "a held start was never made: %s", d->text);
+    }
+}
+
+static bool any_leftovers(const struct driver *d)
+{
+    return d->pve.deletes.n > 0 && !d->pve.gone;
+}
+
+void driver_check(struct driver *d, const char *const *volumes)
+{
+    bool ran = d->ended_running =
+        d->pve.running; /* so that somebody may have changed it after us */
+    struct assessment *a;
+
+    driver_replay_memory(d);
+    check_debt(d);
+    if (ran) {
+        fake_pve_stop(&d->pve); /* what is pending for a running VM must be right, too */
+    }
+    if (!d->pve.gone && !(d->pve.harmed_by_others && (d->stuck || ran))) {
+        check_volumes(d, volumes);
+    }
+    if (any_leftovers(d) && !d->stuck) {
+        fake_pve_problem(&d->pve, "the deletion of %s is pending, and we are not at it",
+                         d->pve.deletes.items[0].key);
+    }
+    if (d->stuck && d->told[RECONCILE_TELL_STUCK] == 0) {
+        fake_pve_problem(&d->pve, "stuck, and nobody was told");
+    }
+    if (!d->stuck && d->r != NULL) {
+        fake_pve_problem(&d->pve, "still in state %s", reconcile_state_name(d->r));
+    }
+    a = driver_assess(d);
+    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && d->r == NULL &&
+        (d->outcome == RECONCILE_DONE || d->outcome == RECONCILE_IN_SYNC) && !ran) {
+        fake_pve_problem(&d->pve, "called done, but it differs");
+    }
+    assessment_free(a);
+}

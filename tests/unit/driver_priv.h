@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the driver's files share: driver.c (life), driver_hook.c, driver_check.c (questions). */
+#ifndef TESTS_DRIVER_PRIV_H
+#define TESTS_DRIVER_PRIV_H
+
+#include "driver.h"
+
+enum { DRIVER_VMID = 105 };
+extern const char driver_time[];
+
+void driver_say(const struct driver *d, const char *a, const char *b);
+/* 0, or -EIO: not on disk and so not in memory (engine_record()). */
+int driver_record(struct driver *d, json_t *record);
+/* Reads the journal anew, compares, and takes it. */
+void driver_replay_memory(struct driver *d);
+/* What the hook answers; for fake_pve. */
+int driver_pre_start(void *userdata, bool ours);
+
+#endif
