@@ -45,9 +45,8 @@ struct http {
     char *base_url;
     char *origin; /* base_url without its path, for people */
     enum http_trust trust;
-    char *ca_file;              /* NULL: the system's */
-    char *certificate;          /* NULL: none */
-    struct curl_slist *headers; /* of every request; the authorization is among them */
+    char *ca_file, *certificate; /* of the settings */
+    struct curl_slist *headers;  /* of every request; the authorization is among them */
     unsigned connect_timeout_ms, timeout_ms;
     http_explain explain;
     LIST_HEAD(, http_transfer) transfers;

@@ -82,10 +82,14 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
 
 const struct verb verb_capture = {
     .name = "capture",
-    .summary = "Makes a fingerprint from .vmx, OVF, OVA or the guest",
+    .summary = "Makes a fingerprint from .vmx, OVF, vCenter or the guest",
     .usage = "capture FILE [--from KIND] [--vm NAME] [-o FILE|DIR [--force]] [--json]\n"
              "       pve-hwid capture --merge FILE... [--prefer KIND] [--vm NAME] [-o FILE "
-             "[--force]] [--json]",
+             "[--force]] [--json]\n"
+             "       pve-hwid capture --vcenter HOST[:PORT] --user USER [--password-file FILE]\n"
+             "                {--vm NAME | --all} [--folder NAME] [--cluster NAME] -o DIR\n"
+             "                [--cacert FILE | --thumbprint SHA256 | --insecure] [--timeout S]\n"
+             "                [--force] [--json]",
     .details =
         "FILE may be '-' for standard input. What could not be carried over or was guessed\n"
         "is told on standard error. What FILE is, is told from its content:\n\n"
@@ -93,7 +97,8 @@ const struct verb verb_capture = {
         "  ovf, ova   an export, of one VM or several\n"
         "  dmidecode  what dmidecode printed in the guest\n"
         "  windows    what capture-windows.ps1 wrote in the guest\n"
-        "  slmgr      what `slmgr /dlv` printed: the licence alone\n\n"
+        "  slmgr      what `slmgr /dlv` printed: the licence alone\n"
+        "  vcenter    a saved answer of vCenter's REST API about one VM\n\n"
         "  --from KIND        take FILE for this, whatever it looks like\n"
         "  --vm NAME          of several VMs in one file, this one\n"
         "  -o, --output FILE  write there, whole or not at all, instead of to stdout;\n"
@@ -105,7 +110,21 @@ const struct verb verb_capture = {
         "                     word wins; contradictions are named, and in the identity (uuid,\n"
         "                     serial, MAC) they are an error\n"
         "  --prefer KIND      settles contradictions: what files of this kind say is right\n\n"
+        "From vCenter 6.5 and later, one file per VM into DIR; run again, it asks only for\n"
+        "what is not there yet:\n\n"
+        "  --vcenter HOST       its name or address, with :PORT where that is not 443\n"
+        "  --user USER          e.g. administrator@vsphere.local; reading is enough\n"
+        "  --password-file FILE one line, mode 0600; without it the terminal is asked\n"
+        "  --vm NAME, --all     which VMs\n"
+        "  --folder NAME        only those in this folder or below\n"
+        "  --cluster NAME       only those in this cluster\n"
+        "  --cacert FILE        whom to trust; without it the CAs of this system\n"
+        "  --thumbprint SHA256  trust exactly this certificate, AA:BB:...\n"
+        "  --insecure           trust anybody, the password included\n"
+        "  --timeout S          seconds for one answer, 60\n"
+        "  -f, --force          ask for all again\n\n"
         "Examples:\n"
+        "  pve-hwid capture --vcenter vc1 --user reader@vsphere.local --all -o fingerprints/\n"
         "  pve-hwid capture web1.vmx\n"
         "  pve-hwid capture web1.vmx -o /etc/pve/pve-hwid/105.json\n"
         "  pve-hwid capture shop.ova -o fingerprints/\n"

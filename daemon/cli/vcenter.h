@@ -84,11 +84,14 @@ int vcenter_ask(struct vcenter_run *run, struct api_request *request, struct buf
                 struct err *err);
 /* Is it worth asking again? */
 bool vcenter_is_busy(enum api_result result, int status);
+/* Runs the loop for so long, or until a signal comes. */
+int vcenter_pause(struct vcenter_run *run, unsigned ms, struct err *err);
+
+/* --- vcenter_words.c --- */
+void vcenter_explain(const struct http_failure *failure, struct err *err);
 /* The sentence for a status that is not 200; returns -errno. */
 int vcenter_refuse(const struct vcenter_run *run, int status, const char *body, size_t len,
                    struct err *err);
-/* Runs the loop for so long, or until a signal comes. */
-int vcenter_pause(struct vcenter_run *run, unsigned ms, struct err *err);
 int vcenter_check_interrupted(const struct vcenter_run *run, struct err *err);
 
 /* --- vcenter_list.c --- */

@@ -14,105 +14,6 @@
 
 enum { CONNECT_TIMEOUT_MS = 10000, LOGOUT_TIMEOUT_MS = 5000, LOGINS_MAX = 100 };
 
-/* --- sentences -------------------------------------------------------------------------------- */
-
-static void explain_certificate(const struct http_failure *f, struct err *err)
-{
-    static const char prefix[] = "SSL certificate problem: ";
-    const char *cause = str_starts(f->cause, prefix) ? f->cause + strlen(prefix) : f->cause;
-
-    if (f->kind == HTTP_WRONG_NAME) {
-        (void)err_set(err, 0,
-                      "%s shows a certificate of another name (%s): give the name that is in it, "
-                      "or trust this one certificate with --thumbprint",
-                      f->origin, cause);
-    } else if (f->kind == HTTP_EXPIRED) {
-        (void)err_set(err, 0,
-                      "the certificate of %s is out of its time (%s): renew it, or set this "
-                      "clock; only --insecure goes on without",
-                      f->origin, cause);
-    } else {
-        (void)err_set(err, 0, "nobody known here vouches for the certificate of %s (%s)", f->origin,
-                      cause);
-    }
-}
-
-static void explain(const struct http_failure *f, struct err *err)
-{
-    switch (f->kind) {
-    case HTTP_NO_HOST:
-        (void)err_set(err, 0, "cannot reach %s: no such host name", f->origin);
-        return;
-    case HTTP_NO_CONNECTION:
-        (void)err_set(err, 0, "cannot reach %s: %c%s", f->origin, ascii_lower(f->cause[0]),
-                      f->cause[0] != '\0' ? f->cause + 1 : "");
-        return;
-    case HTTP_NO_TLS:
-        (void)err_set(err, 0, "cannot reach %s: no TLS there (%s); is that vCenter's port?",
-                      f->origin, f->cause);
-        return;
-    case HTTP_NO_CA:
-        (void)err_set(err, 0,
-                      "cannot use %s to verify %s: it is missing, unreadable or holds no "
-                      "certificate; see --cacert and --thumbprint",
-                      f->ca_file != NULL ? f->ca_file : "the CAs of this system", f->origin);
-        return;
-    case HTTP_WRONG_NAME:
-    case HTTP_EXPIRED:
-    case HTTP_UNTRUSTED:
-        explain_certificate(f, err);
-        return;
-    case HTTP_TIMEOUT:
-        (void)err_set(err, 0,
-                      f->sent ? "%s did not answer within %u s (--timeout)"
-                              : "cannot reach %s: no connection within %u s",
-                      f->origin, (f->sent ? f->timeout_ms : f->connect_timeout_ms) / 1000);
-        return;
-    case HTTP_TOO_LONG:
-        (void)err_set(err, 0, "the answer of %s is longer than the %d bytes allowed", f->origin,
-                      HTTP_BODY_MAX);
-        return;
-    case HTTP_NO_MEMORY:
-        (void)err_oom(err);
-        return;
-    case HTTP_BROKEN:
-        (void)err_set(err, 0, "the exchange with %s broke off: %s", f->origin, f->cause);
-        return;
-    }
-}
-
-int vcenter_check_interrupted(const struct vcenter_run *run, struct err *err)
-{
-    return run->interrupted == 0
-               ? 0
-               : err_set(err, -EINTR, "interrupted (%s)", strsignal(run->interrupted));
-}
-
-int vcenter_refuse(const struct vcenter_run *run, int status, const char *body, size_t len,
-                   struct err *err)
-{
-    struct vcenter_failure failure;
-    const char *said;
-
-    vcenter_read_failure(body, len, &failure);
-    said = failure.sentence[0] != '\0' ? failure.sentence : "it says no more";
-    switch (status) {
-    case 401:
-        return err_set(err, -EACCES, "%s does not accept the session: %s", run->url, said);
-    case 403:
-        return err_set(err, -EPERM,
-                       "%s does not allow that to %s (%s); read permission on the VMs is needed",
-                       run->url, run->options->user, said);
-    case 404:
-        return err_set(err, -ENOENT, "%s does not know it, or no longer: %s", run->url, said);
-    case 429:
-    case 503:
-        return err_set(err, -EBUSY, "%s is too busy (status %d): %s", run->url, status, said);
-    default:
-        return err_set(err, -EIO, "%s answered with status %d: %s", run->url, status, said);
-    }
-}
-
 /* --- one exchange ----------------------------------------------------------------------------- */
 
 static void reply_fini(struct vcenter_reply *reply)
@@ -146,7 +47,7 @@ static int open_http(struct vcenter_run *run, enum http_trust trust, unsigned ti
         .connect_timeout_ms = timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS,
         .timeout_ms = timeout_ms,
         .connections = VCENTER_PARALLEL,
-        .explain = explain,
+        .explain = vcenter_explain,
     };
 
     return http_new(run->event, &settings, ret, err);
