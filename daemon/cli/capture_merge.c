@@ -4,6 +4,7 @@
  * fingerprints make together, and where they contradict each other, is core/merge.h's.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "cli/capture.h"
@@ -52,6 +53,12 @@ static int read_one(const struct capture_options *options, const char *file,
     return rc;
 }
 
+/* "Complete this with ...": that is what is being done. */
+static bool asks_for_merge(const char *note)
+{
+    return strstr(note, "capture --merge") != NULL;
+}
+
 /* What each source had to say, with its name; then what they say of each other. */
 static int collect_notes(const struct gathered *gathered, const struct merge *merge,
                          struct notes *notes)
@@ -62,7 +69,9 @@ static int collect_notes(const struct gathered *gathered, const struct merge *me
         const struct notes *from = &gathered->sets[i].items[0].notes;
 
         for (size_t j = 0; rc == 0 && j < from->n; j++) {
-            rc = notes_add(notes, "%s: %s", gathered->inputs[i].name, from->items[j]);
+            rc = asks_for_merge(from->items[j])
+                     ? 0
+                     : notes_add(notes, "%s: %s", gathered->inputs[i].name, from->items[j]);
         }
     }
     for (size_t i = 0; rc == 0 && i < merge->notes.n; i++) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "core/fingerprint.h"
 #include "core/fingerprint_priv.h"
@@ -214,20 +215,29 @@ static void fill(struct writer *w, json_t *root, const struct fingerprint *fp)
     put_part(w, root, "policy", policy_json(w, &fp->policy));
 }
 
+/* json_dumps() loses a key and says nothing where memory ends in the middle of it (jansson 2.14 does
+ * not look whether a key could be written). A buffer remembers. */
+static int add_bytes(const char *bytes, size_t len, void *data)
+{
+    struct buf *buf = data;
+
+    buf_add(buf, bytes, len);
+    return buf->error != 0 ? -1 : 0;
+}
+
 int fingerprint_format(const struct fingerprint *fp, char **ret_text, struct err *err)
 {
     json_auto_t *root = json_object();
-    CLEANUP_FREE char *text = NULL;
-    CLEANUP_FREE char *dumped = NULL;
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(0);
     struct writer w = {.failed = root == NULL};
 
     fill(&w, root, fp);
-    dumped = w.failed ? NULL : json_dumps(root, JSON_INDENT(INDENT));
-    text = dumped == NULL ? NULL : str_printf("%s\n", dumped);
-    if (text == NULL) {
+    w.failed = w.failed || json_dump_callback(root, add_bytes, &text, JSON_INDENT(INDENT)) < 0;
+    buf_addc(&text, '\n');
+    if (w.failed || text.error != 0) {
         /* Texts come from parsers that let only UTF-8 in: what remains is memory. */
         return err_oom(err);
     }
-    *ret_text = STEAL(text);
+    *ret_text = buf_steal(&text);
     return 0;
 }

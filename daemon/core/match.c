@@ -41,7 +41,7 @@ char *match_by_text(unsigned by)
             buf_addf(&text, "%s%s", text.len > 0 ? ", " : "", names[i]);
         }
     }
-    return text.len > 0 ? buf_steal(&text) : str_dup("");
+    return buf_steal(&text);
 }
 
 void match_free(struct match *match)

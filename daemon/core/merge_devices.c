@@ -343,6 +343,7 @@ static void merge_field(struct merger *m, const struct field *field, char **to, 
         merge_contradiction(m, &(struct merge_about){field->part, attribute, field->identity, NULL},
                             wins ? other : now, wins ? now : other);
     } else if (*to != NULL) {
+        *origin = wins ? other.from : *origin; /* the better word for the same */
         return;
     }
     if (*to == NULL || wins) {

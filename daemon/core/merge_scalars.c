@@ -357,24 +357,29 @@ static void merge_number(struct merger *m, const struct number_row *row)
 static void merge_license_counts(struct merger *m)
 {
     struct fingerprint *fp = m->out->fp;
-    int rearms = -1, grace = -1;
+    int rearms = NOBODY, grace = NOBODY, rearms_rank = 0, grace_rank = 0;
 
     for (size_t i = 0; i < m->n; i++) {
         int rank = merge_rank(m, i, FINGERPRINT_PART_LICENSE);
 
-        if (fp_of(m, i)->has_license_rearms && rank > rearms) {
-            fp->has_license_rearms = true;
-            fp->license_remaining_rearms = fp_of(m, i)->license_remaining_rearms;
-            rearms = rank;
+        if (fp_of(m, i)->has_license_rearms && rank > rearms_rank) {
+            rearms = (int)i;
+            rearms_rank = rank;
         }
-        if (fp_of(m, i)->has_license_grace && rank > grace) {
-            fp->has_license_grace = true;
-            fp->license_grace_minutes = fp_of(m, i)->license_grace_minutes;
-            grace = rank;
+        if (fp_of(m, i)->has_license_grace && rank > grace_rank) {
+            grace = (int)i;
+            grace_rank = rank;
         }
-        if (rank >= 0 && (fp_of(m, i)->has_license_rearms || fp_of(m, i)->has_license_grace)) {
-            merge_credit(m, FINGERPRINT_PART_LICENSE, i);
-        }
+    }
+    if (rearms != NOBODY) {
+        fp->has_license_rearms = true;
+        fp->license_remaining_rearms = fp_of(m, (size_t)rearms)->license_remaining_rearms;
+        merge_credit(m, FINGERPRINT_PART_LICENSE, (size_t)rearms);
+    }
+    if (grace != NOBODY) {
+        fp->has_license_grace = true;
+        fp->license_grace_minutes = fp_of(m, (size_t)grace)->license_grace_minutes;
+        merge_credit(m, FINGERPRINT_PART_LICENSE, (size_t)grace);
     }
 }
 
@@ -383,23 +388,28 @@ static void merge_license_counts(struct merger *m)
 /* The machine is what we ask of PVE: the highest wish counts. */
 static void merge_machine(struct merger *m)
 {
+    static const enum fingerprint_part part = FINGERPRINT_PART_MACHINE;
     struct fingerprint *fp = m->out->fp;
+    int best = NOBODY;
 
     for (size_t i = 0; i < m->n; i++) {
         const struct fingerprint *from = fp_of(m, i);
-        bool higher = from->machine_major > fp->machine_major ||
-                      (from->machine_major == fp->machine_major &&
-                       from->machine_minor > fp->machine_minor);
+        int order = best == NOBODY ? 1 : from->machine_major - fp->machine_major;
 
-        if (!from->has_machine || (fp->has_machine && !higher)) {
-            continue;
+        order = order != 0 ? order : from->machine_minor - fp->machine_minor;
+        order = order != 0 ? order
+                           : merge_rank_structure(m, i, part) -
+                                 merge_rank_structure(m, (size_t)best, part);
+        if (from->has_machine && order > 0) {
+            best = (int)i;
+            fp->machine_major = from->machine_major;
+            fp->machine_minor = from->machine_minor;
         }
+    }
+    if (best != NOBODY) {
         fp->has_machine = true;
-        fp->machine_major = from->machine_major;
-        fp->machine_minor = from->machine_minor;
-        merge_set(m, &fp->machine_type, from->machine_type);
-        merge_set(m, &fp->source.parts[FINGERPRINT_PART_MACHINE],
-                  merge_kind(m, i, FINGERPRINT_PART_MACHINE));
+        merge_set(m, &fp->machine_type, fp_of(m, (size_t)best)->machine_type);
+        merge_credit(m, part, (size_t)best);
     }
 }
 

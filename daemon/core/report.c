@@ -149,13 +149,19 @@ static void follow_disks(struct report_builder *b)
     }
 }
 
+static bool is_of_vmware(const struct fingerprint_smbios *smbios)
+{
+    if (smbios->manufacturer != NULL) {
+        return str_istarts(smbios->manufacturer, "VMware");
+    }
+    return smbios->serial != NULL && str_istarts(smbios->serial, "VMware-");
+}
+
 static void build(struct report_builder *b)
 {
     const struct plan_input pair = {.vmid = b->in->vmid, .conf = b->in->conf, .fp = b->in->fp};
 
-    b->vmware = str_istarts(b->in->fp->smbios.manufacturer, "VMware") ||
-                (b->in->fp->smbios.manufacturer == NULL &&
-                 str_istarts(b->in->fp->smbios.serial, "VMware-"));
+    b->vmware = is_of_vmware(&b->in->fp->smbios);
     b->error = plan_pair(&pair, &b->pairs);
     if (b->error != 0) {
         return;

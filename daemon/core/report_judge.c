@@ -6,10 +6,17 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/str.h"
 #include "core/report_priv.h"
+
+enum {
+    SHORT_SERIAL_MAX = 20, /* every machine takes these */
+    SCSI_SERIAL_MAX = 36,
+    LONG_SERIALS_SINCE = 10, /* major version of the machine */
+};
 
 struct side {
     const struct report_builder *b;
@@ -229,6 +236,28 @@ static void hint_cdrom(struct report_builder *b)
     }
 }
 
+/* A serial that only a newer machine takes; the plan's notes say so, too, disk by disk. */
+static void hint_serial(struct report_builder *b)
+{
+    for (size_t i = 0; i < b->in->fp->n_disks && i < FINGERPRINT_DISKS_MAX; i++) {
+        const struct drive *drive = guest_drive(&b->after, b->moved[i]);
+        const char *serial = b->in->fp->disks[i].serial;
+
+        if (drive == NULL || drive->slot.bus != DRIVE_SCSI || serial == NULL ||
+            strlen(serial) <= SHORT_SERIAL_MAX || strlen(serial) > SCSI_SERIAL_MAX ||
+            propstr_get(&drive->options, "serial") != NULL ||
+            b->after.machine.version.major >= LONG_SERIALS_SINCE) {
+            continue;
+        }
+        report_note(
+            b, &b->report->hints,
+            "disk serial: it is longer than 20 bytes, which takes a machine of version 10.0: "
+            "machine.min_version \"10.0\" in the fingerprint, where this node's QEMU has "
+            "that");
+        return;
+    }
+}
+
 static void hint(struct report_builder *b)
 {
     struct notes *hints = &b->report->hints;
@@ -240,6 +269,7 @@ static void hint(struct report_builder *b)
         return;
     }
     hint_vendor(b);
+    hint_serial(b);
     if (is_off(b, "display") && !str_equal(find_row(b->report, "display")->vmware, "none")) {
         report_note(b, hints, "display: qm set %s --vga vmware gives the very card VMware had",
                     name);

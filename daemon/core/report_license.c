@@ -33,8 +33,8 @@ enum report_channel report_channel_of(const char *said)
         const char *word;
         enum report_channel channel;
     } words[] = {
-        {"MAK", REPORT_MAK}, {"GVLK", REPORT_KMS},      {"KMS", REPORT_KMS},
-        {"OEM", REPORT_OEM}, {"Retail", REPORT_RETAIL},
+        {"MAK", REPORT_MAK}, {"GVLK", REPORT_KMS}, {"CSVLK", REPORT_KMS},
+        {"KMS", REPORT_KMS}, {"OEM", REPORT_OEM},  {"Retail", REPORT_RETAIL},
     };
 
     for (size_t i = 0; said != NULL && i < ARRAY_SIZE(words); i++) {
@@ -60,6 +60,13 @@ static void advise_kms(struct report_builder *b, struct notes *advice)
 {
     const char *host = b->in->fp->license_kms_host;
 
+    if (holds(b->in->fp->license_channel, "CSVLK")) {
+        report_note(b, advice,
+                    "this machine is a KMS host itself: activate it online (slmgr /ato) or "
+                    "by telephone (slui 4), and give its clients the new address if it "
+                    "changes");
+        return;
+    }
     report_note(b, advice,
                 "KMS: the guest must reach %s%s on TCP port 1688 from its new network, and the key "
                 "must stay the GVLK of its edition",
@@ -99,8 +106,8 @@ static void advise_unknown(struct report_builder *b, struct notes *advice)
     }
     report_note(b, advice,
                 "how Windows is licensed is not known: while the VM still runs on VMware, "
-                "run the capture script for Windows in it, and complete this fingerprint "
-                "with pve-hwid capture --merge");
+                "run capture-windows.ps1 in it, and complete this fingerprint with "
+                "pve-hwid capture --merge");
 }
 
 static void tell_state(struct report_builder *b, struct notes *advice)

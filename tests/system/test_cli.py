@@ -49,6 +49,31 @@ def test_plan_of_the_daemon_is_the_plan_of_the_files():
             equal(online[part], offline[part], part)
 
 
+def test_report_of_the_daemon_is_the_report_of_the_files():
+    with checked_node() as node:
+        differing(node)
+        online = node.hwid_json("check", "105", "--report")
+        offline = node.hwid_json("plan", "--config", node.path(node.conf_path(105)), "--fingerprint",
+                                 node.path("etc/pve-hwid/fingerprints/105.json"), "--report")
+        equal(online, offline, "report")
+        equal(node.hwid("plan", "105", "--report").returncode, 3, "exit code")
+        equal(changing(node), [], "requests that change something")
+        equal(node.hwid("apply", "105").returncode, 0, "apply")
+        after = node.hwid_json("plan", "105", "--report")
+        equal(after["changes"], 0, "changes")
+        equal([(row["attribute"], row["now"]) for row in after["rows"]],
+              [(row["attribute"], row["after"]) for row in online["rows"]],
+              "what was foretold is what is there")
+
+
+def test_report_of_no_vm_is_a_sentence():
+    with checked_node() as node:
+        differing(node)
+        result = node.hwid("check", "106", "--report")
+        equal(result.returncode, 1, "exit code")
+        contains(result.stderr, "106", "sentence")
+
+
 def test_check_exits_3_then_0():
     with checked_node() as node:
         differing(node)

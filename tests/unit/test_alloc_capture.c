@@ -40,7 +40,9 @@ static const char vmx[] = ".encoding = \"windows-1252\"\n"
                           "vm.genidX = \"2\"\n";
 
 static const char json[] =
-    "{\"format\":1,\"source\":{\"kind\":\"vmx\",\"name\":\"n\",\"captured\":\"c\"},"
+    "{\"format\":1,\"source\":{\"kind\":\"vmx\",\"name\":\"n\",\"captured\":\"c\","
+    "\"parts\":{\"nics\":\"vmx\",\"license\":\"slmgr\"}},\"display\":\"none\","
+    "\"bios\":{\"vendor\":\"v\",\"version\":\"w\",\"date\":\"d\"},"
     "\"smbios\":{\"uuid\":\"039c1742-d15e-b648-0a73-e29f641c853d\",\"manufacturer\":\"m\","
     "\"product\":\"p\",\"version\":\"v\",\"serial\":\"s\",\"sku\":\"k\",\"family\":\"f\"},"
     "\"firmware\":\"efi\",\"machine\":{\"type\":\"q35\",\"min_version\":\"9.0\"},"
@@ -49,7 +51,8 @@ static const char json[] =
     "\"volume\":\"a:b\"},{\"controller\":\"ide\",\"model\":\"m\"}],"
     "\"cdroms\":[{\"controller\":\"sata\"}],\"cpu\":{\"sockets\":1,\"cores\":2},"
     "\"memory_mib\":1,\"vmgenid\":\"eb219c71-ed70-3191-9bed-7fb23f377824\","
-    "\"license\":{\"channel\":\"c\",\"status\":\"s\",\"product\":\"p\",\"partial_key\":\"k\"},"
+    "\"license\":{\"channel\":\"c\",\"status\":\"s\",\"product\":\"p\",\"partial_key\":\"k\","
+    "\"kms_host\":\"h\",\"remaining_rearms\":1,\"grace_minutes\":2},"
     "\"policy\":{\"on_drift\":\"start\",\"on_error\":\"refuse\",\"disks\":\"keep\"}}";
 
 static int run_capture(void *data)
