@@ -418,7 +418,7 @@ const struct server_method methods_table[] = {
     {"io.pvehwid.Hook", SERVER_ROOT_ONLY, method_hook},
     /* What a configuration says is root's, as /etc/pve is; anybody may know how we are. */
     {"io.pvehwid.Plan", SERVER_ROOT_ONLY, method_plan},
-    {"io.pvehwid.Report", SERVER_ANYBODY, method_report},
+    {"io.pvehwid.Report", SERVER_ROOT_ONLY, method_report},
     {"io.pvehwid.Check", SERVER_ROOT_ONLY, method_check},
     {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
     {"io.pvehwid.Status", SERVER_ANYBODY, method_status},

@@ -69,10 +69,10 @@ static int settled(const struct prestart_input *in, struct prestart *p)
                              memory->settled_why == NULL ? "see pve-hwid log"
                                                          : memory->settled_why);
     } else if (in->ours) {
-        problem = str_printf(
-            "%s differ since pve-hwid asked for this start, and no start is stopped "
-            "twice; they are changed when the VM is stopped",
-            differs);
+        problem = str_printf("%s differ again although a start was stopped for the same just now: "
+                             "somebody changed configuration or fingerprint since, and no start is "
+                             "stopped twice; see pve-hwid log %u",
+                             differs, in->vmid);
     } else {
         problem = str_printf("%s differ again although a start was stopped for the same before: "
                              "somebody changes the configuration back; see pve-hwid log %u",
