@@ -371,9 +371,8 @@ const struct verb verb_match = {
         "  --likely       what is likely, too\n"
         "  -f, --force    overwrite a fingerprint that is there and says something else\n"
         "  --pve-dir DIR  in the place of /etc/pve\n\n"
-        "Exit: 0 all are certain (with --likely: or likely), 3 some are not, 5 refused (one "
-        "identity twice, or another\n"
-        "fingerprint is in place), 1 error.\n\n"
+        "Exit: 0 all are certain (with --likely: or likely), 3 some are not, 5 refused (one\n"
+        "identity twice, or another fingerprint is in place), 1 error.\n\n"
         "Examples:\n"
         "  pve-hwid match /root/fingerprints\n"
         "  pve-hwid match /root/fingerprints --write\n",

@@ -245,8 +245,8 @@ const struct verb verb_plan = {
     .name = "plan",
     .summary = "Shows what would have to change, and why; changes nothing",
     .usage = "plan VMID [--report] [--json]\n"
-             "       pve-hwid plan --config FILE --fingerprint FILE [--vmid N] [--machines LIST] "
-             "[--report] [--json]",
+             "       pve-hwid plan --config FILE --fingerprint FILE [--vmid N] [--machines LIST]\n"
+             "                [--report] [--json]",
     .details =
         "With a VMID the daemon reads the VM's files afresh and answers. With two files no\n"
         "daemon and no PVE is needed; pending changes in the configuration count as\n"
