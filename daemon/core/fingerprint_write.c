@@ -215,8 +215,8 @@ static void fill(struct writer *w, json_t *root, const struct fingerprint *fp)
     put_part(w, root, "policy", policy_json(w, &fp->policy));
 }
 
-/* json_dumps() loses a key and says nothing where memory ends in the middle of it (jansson 2.14 does
- * not look whether a key could be written). A buffer remembers. */
+/* json_dumps() loses a key and says nothing where memory ends in the middle of it (jansson 2.14
+ * does not look whether a key could be written). A buffer remembers. */
 static int add_bytes(const char *bytes, size_t len, void *data)
 {
     struct buf *buf = data;
