@@ -62,24 +62,24 @@ static void add_smbios(struct report_builder *b)
 
 /* --- machine ---------------------------------------------------------------------------------- */
 
-/* No QEMU has VMware's chipset: the best there is, is the substitute that was asked for. */
-static enum report_verdict judge_machine(const struct report_builder *b, const char *value)
+/* No QEMU has VMware's chipset: the best there is, is the substitute that was asked for. What a
+ * bare q35 stands for, the plan knows: if it changes that, it was too old. */
+static enum report_verdict judge_machine(const struct report_builder *b, const struct guest *guest)
 {
-    if (!b->in->fp->has_machine) {
+    const struct fingerprint *fp = b->in->fp;
+    const struct machine *m = &guest->machine;
+    struct machine_version min = {fp->machine_major, fp->machine_minor};
+    bool changes = !str_equal(pveconf_get(b->now.conf, "machine"),
+                              pveconf_get(b->after.conf, "machine"));
+
+    if (!fp->has_machine) {
         return REPORT_SUBSTITUTE;
     }
-    for (size_t i = 0; i < b->in->plan->n_changes; i++) {
-        const struct plan_change *change = &b->in->plan->changes[i];
-
-        if (str_equal(change->option, "machine")) {
-            return str_equal(value, change->new) ? REPORT_SUBSTITUTE : REPORT_DIFFERS;
-        }
-    }
-    if (value == NULL) {
+    if (m->kind != MACHINE_Q35 ||
+        (m->pinned && machine_version_compare(m->version, machine_least(min, guest->ovmf)) < 0)) {
         return REPORT_DIFFERS;
     }
-    /* Nothing to change: it is what was asked for, or it cannot be changed. */
-    return strstr(value, "q35") != NULL ? REPORT_SUBSTITUTE : REPORT_DIFFERS;
+    return changes && guest == &b->now ? REPORT_DIFFERS : REPORT_SUBSTITUTE;
 }
 
 static void add_machine(struct report_builder *b)
@@ -95,8 +95,8 @@ static void add_machine(struct report_builder *b)
     } else if (b->vmware) {
         cells.vmware = report_keep(b, str_dup("440BX"));
     }
-    cells.verdict_now = judge_machine(b, pveconf_get(b->now.conf, "machine"));
-    cells.verdict = judge_machine(b, pveconf_get(b->after.conf, "machine"));
+    cells.verdict_now = judge_machine(b, &b->now);
+    cells.verdict = judge_machine(b, &b->after);
     report_add(b, REPORT_CLASSES, "machine", &cells);
 }
 
