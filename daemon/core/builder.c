@@ -14,7 +14,7 @@
 #include "core/vmware.h"
 #include "core/vmx_text.h"
 
-enum { NOTES_MAX = 100, SHOWN_MAX = 64 }; /* a hostile file could have a note per line */
+enum { SHOWN_MAX = 64 };
 
 int builder_init(struct builder *b, const char *kind, const char *captured, struct notes *notes)
 {
@@ -35,24 +35,14 @@ void builder_fini(struct builder *b)
 
 void builder_note(struct builder *b, const char *format, ...)
 {
-    CLEANUP_FREE char *text = NULL;
     va_list args;
-    int rc;
 
-    if (b->error != 0 || b->n_notes > NOTES_MAX) {
+    if (b->error != 0) {
         return;
     }
     va_start(args, format);
-    rc = vasprintf(&text, format, args);
+    b->error = notes_add_bounded(b->notes, &b->n_notes, format, args);
     va_end(args);
-    if (rc < 0) {
-        text = NULL; /* its value is undefined after a failure */
-        b->error = -ENOMEM;
-        return;
-    }
-    str_tame(text);
-    b->error = notes_add(b->notes, "%s",
-                         b->n_notes++ < NOTES_MAX ? text : "there is more to tell than fits here");
 }
 
 void builder_set(struct builder *b, char **at, const char *text)

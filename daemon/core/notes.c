@@ -7,6 +7,9 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/str.h"
+
+enum { NOTES_MAX = 100 }; /* a hostile file could have one per line */
 
 void notes_fini(struct notes *notes)
 {
@@ -38,4 +41,20 @@ int notes_add(struct notes *notes, const char *format, ...)
     }
     notes->items[notes->n++] = text;
     return 0;
+}
+
+int notes_add_bounded(struct notes *notes, size_t *told, const char *format, va_list args)
+{
+    CLEANUP_FREE char *text = NULL;
+
+    if (*told > NOTES_MAX) {
+        return 0;
+    }
+    if (vasprintf(&text, format, args) < 0) {
+        text = NULL; /* its value is undefined after a failure */
+        return -ENOMEM;
+    }
+    str_tame(text);
+    return notes_add(notes, "%s",
+                     (*told)++ < NOTES_MAX ? text : "there is more to tell than fits here");
 }

@@ -18,31 +18,20 @@
 #include "core/vmx_text.h"
 
 enum {
-    NAME_SIZE = 64,  /* of the names we look up */
-    NOTES_MAX = 100, /* a hostile file could have one per line */
+    NAME_SIZE = 64, /* of the names we look up */
     SHOWN_MAX = 64,
 };
 
 void vmx_note(struct vmx *v, const char *format, ...)
 {
-    CLEANUP_FREE char *text = NULL;
     va_list args;
-    int rc;
 
-    if (v->error != 0 || v->n_notes > NOTES_MAX) {
+    if (v->error != 0) {
         return;
     }
     va_start(args, format);
-    rc = vasprintf(&text, format, args);
+    v->error = notes_add_bounded(v->notes, &v->n_notes, format, args);
     va_end(args);
-    if (rc < 0) {
-        text = NULL; /* its value is undefined after a failure */
-        v->error = -ENOMEM;
-        return;
-    }
-    str_tame(text);
-    v->error = notes_add(v->notes, "%s",
-                         v->n_notes++ < NOTES_MAX ? text : "there is more to tell than fits here");
 }
 
 const char *vmx_get(const struct vmx *v, const char *format, ...)
