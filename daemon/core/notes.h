@@ -20,6 +20,7 @@ int notes_add(struct notes *notes, const char *format, ...) PRINTF_LIKE(2, 3);
 /* For notes about foreign text, which may be one per line of it: control characters become '?', and
  * the hundredth is followed by one sentence in place of all others. *told counts them. 0 or
  * -ENOMEM. */
-int notes_add_bounded(struct notes *notes, size_t *told, const char *format, va_list args);
+int notes_add_bounded(struct notes *notes, size_t *told, const char *format, va_list args)
+    PRINTF_LIKE(3, 0);
 
 #endif
