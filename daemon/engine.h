@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "core/settings.h"
 #include "core/wire.h"
+#include "counters.h"
 
 struct engine;
 
@@ -52,6 +53,13 @@ int engine_vmids(struct engine *engine, uint32_t **ret_vmids, size_t *ret_n);
 int engine_log(struct engine *engine, uint32_t vmid, json_t **ret_records, size_t *ret_unreadable,
                struct err *err);
 int engine_status(struct engine *engine, json_t **ret_status);
+
+/* --- numbers for monitoring --- */
+
+int engine_metrics(struct engine *engine, json_t **ret_metrics); /* -ENOMEM */
+/* A hook was answered, `us` microseconds after it had asked. */
+void engine_count_hook(struct engine *engine, enum wire_phase phase, enum counters_answer answer,
+                       uint64_t us);
 
 /* --- apply --- */
 
