@@ -420,6 +420,7 @@ static int recover(struct engine *engine, struct err *err)
             break;
         }
         rc = drop_old_debt(vm, err);
+        rc = rc < 0 ? rc : engine_recover_hold(vm, err);
         if (rc == 0 && (vm->memory.open || vm->memory.start_owed)) {
             rc = engine_summary_add(engine, vmids[i], &summary);
             engine_say(engine, vmids[i], LOG_WARNING, MESSAGE_RECOVERED,

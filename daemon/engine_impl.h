@@ -43,6 +43,7 @@ enum vm_state {
     VM_STUCK,
     VM_NO_CONFIG,
     VM_BAD_FINGERPRINT,
+    VM_ON_HOLD, /* an administrator said hands off; VM_HELD is a start that we stopped */
     VM_STATES,
 };
 
@@ -149,8 +150,8 @@ void engine_vm_free(struct vm *vm);
 /* Both files afresh, judged. */
 int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err);
 struct engine_texts {
-    struct store_file config, fingerprint;
-    struct err problem;
+    struct store_file config, fingerprint, hold;
+    struct err problem, hold_problem;
     struct assess_texts texts; /* points into the above */
     char fallback_config[64], fallback_fingerprint[64];
 };
@@ -165,6 +166,12 @@ int engine_enqueue(struct engine *engine, uint32_t vmid, enum reconcile_cause ca
 void engine_queue_kick(struct engine *engine);
 int engine_queue_turn(sd_event_source *source, void *userdata); /* the source of the queue */
 int engine_queue_all(struct engine *engine, enum reconcile_cause cause);
+
+/* --- engine_hold.c --- */
+/* Writes down that a hold came or went since it was last looked for. */
+void engine_note_hold(struct engine *engine, uint32_t vmid, const struct assessment *a);
+/* At the daemon's start, of a VM with a journal: did its hold go while nobody watched? */
+int engine_recover_hold(struct vm *vm, struct err *err);
 
 /* --- engine_drive.c --- */
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err);

@@ -383,7 +383,8 @@ static void apply_dry(struct server_call *call, struct methods *methods, uint32_
 {
     struct err err = {""};
     json_t *plan = NULL;
-    const char *outcome = "differs";
+    CLEANUP_FREE char *on_hold = engine_on_hold(methods->engine, vmid);
+    const char *outcome = on_hold == NULL ? "differs" : "refused";
     int rc = engine_plan(methods->engine, vmid, &plan, &err);
 
     if (rc < 0) {
@@ -414,6 +415,44 @@ static void method_apply(struct server_call *call, void *userdata)
     }
 }
 
+/* --- hold and resume
+ * ------------------------------------------------------------------------------------ */
+
+/* The file counts, and root's command line writes it: we are told that it came or went. */
+static void hold_changed(struct server_call *call, struct methods *methods, bool expected)
+{
+    uint32_t vmid = get_vmid(call);
+    CLEANUP_FREE char *on_hold = NULL;
+    struct err err = {""};
+    int rc;
+
+    if (vmid == 0) {
+        return;
+    }
+    rc = engine_hold_changed(methods->engine, vmid, &on_hold, &err);
+    if (rc == 0 && (on_hold != NULL) != expected) {
+        rc = expected ? err_set(&err, -EINVAL,
+                                "VM %u has no hold file: use 'pve-hwid hold %u', which writes it",
+                                vmid, vmid)
+                      : err_set(&err, -EINVAL, "VM %u is still %s", vmid, on_hold);
+    }
+    if (rc < 0) {
+        fail(call, vmid, rc, &err);
+        return;
+    }
+    server_call_reply(call, json_pack("{s:s}", "detail", on_hold == NULL ? "" : on_hold));
+}
+
+static void method_hold(struct server_call *call, void *userdata)
+{
+    hold_changed(call, userdata, true);
+}
+
+static void method_resume(struct server_call *call, void *userdata)
+{
+    hold_changed(call, userdata, false);
+}
+
 const struct server_method methods_table[] = {
     {"io.pvehwid.Hook", SERVER_ROOT_ONLY, method_hook},
     /* What a configuration says is root's, as /etc/pve is; anybody may know how we are. */
@@ -421,6 +460,8 @@ const struct server_method methods_table[] = {
     {"io.pvehwid.Report", SERVER_ROOT_ONLY, method_report},
     {"io.pvehwid.Check", SERVER_ROOT_ONLY, method_check},
     {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
+    {"io.pvehwid.Hold", SERVER_ROOT_ONLY, method_hold},
+    {"io.pvehwid.Resume", SERVER_ROOT_ONLY, method_resume},
     {"io.pvehwid.Status", SERVER_ANYBODY, method_status},
     {"io.pvehwid.List", SERVER_ROOT_ONLY, method_list},
     {"io.pvehwid.Log", SERVER_ROOT_ONLY, method_log},

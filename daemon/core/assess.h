@@ -32,6 +32,10 @@ struct assess_texts {
     size_t fingerprint_len;
     const char *fingerprint_path;
     const char *fingerprint_problem; /* it is there but could not be read: why */
+    const char *hold;                /* NULL: there is none */
+    size_t hold_len;
+    const char *hold_path;
+    const char *hold_problem; /* likewise; it holds all the same */
 };
 
 struct assess_params {
@@ -57,6 +61,7 @@ struct assessment {
     char key[SMBIOS_UUID_SIZE];
     enum fingerprint_drift on_drift;
     enum fingerprint_on_error on_error;
+    char *on_hold; /* by whom and why, a clause; NULL: it is not on hold (core/hold.h) */
     bool attached; /* its hookscript is ours */
     bool
         deletes_pending; /* [PENDING] would delete a disk: any change by the API carries that out */
