@@ -134,7 +134,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         entry["token"] = auth.name
         params.update(parse_body(self.headers.get("Content-Type"), raw))
         entry["form"] = params
-        self.faults = self.server.faults.matching(self.command, path, params)
+        self.faults = self.server.faults.matching(self.command, path, params, auth.name)
         inside = faults.before(node, self.faults, path)
         reply = self.dispatch(node, path, params, auth, inside)
         self.spoiled = faults.after(node, self.faults)

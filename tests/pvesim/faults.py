@@ -5,6 +5,7 @@ Rules are objects in a list, read anew whenever the file changes:
     method, path  regular expressions; default: all
     form          parameter -> regular expression that its value must match ("" also where it is
                   absent: then the rule is for requests without it)
+    token         regular expression: whose requests; default: everybody's
     nth           1 = the first request that matches, or a list of such numbers; default: every one
     action        what happens:
 
@@ -51,21 +52,21 @@ class Faults:
         self.lock = threading.Lock()
         self.stamp, self.rules, self.seen = None, [], {}
 
-    def matching(self, method, path, params):
+    def matching(self, method, path, params, token):
         with self.lock:
             self._reload()
             found = []
             for i, rule in enumerate(self.rules):
-                if not _fits(rule, method, path, params):
+                if not _fits(rule, method, path, params, token):
                     continue
                 self.seen[i] = self.seen.get(i, 0) + 1
                 nth = rule.get("nth")
                 if nth is None or self.seen[i] in (nth if isinstance(nth, list) else [nth]):
-                    found.append(rule)
-        for rule in found:
+                    found.append((i, rule))
+        for i, rule in found:
             self.node.record("injected", {"t": time.monotonic(), "action": rule["action"],
-                                          "method": method, "path": path})
-        return found
+                                          "rule": i, "method": method, "path": path})
+        return [rule for _, rule in found]
 
     def _reload(self):
         try:
@@ -80,9 +81,10 @@ class Faults:
             self.stamp, self.seen = stamp, {}
 
 
-def _fits(rule, method, path, params):
+def _fits(rule, method, path, params, token):
     return bool(re.fullmatch(rule.get("method", ".*"), method)
                 and re.search(rule.get("path", ""), path)
+                and re.search(rule.get("token", ""), token)
                 and all(re.search(pattern, str(params[name])) if name in params else pattern == ""
                         for name, pattern in rule.get("form", {}).items()))
 
