@@ -13,34 +13,36 @@
 #include "core/reconcile_impl.h"
 
 #define ROW(state, x, is_changing)                                                                 \
-    [STATE_##state] = {#x, reconcile_enter_##x, reconcile_on_##x, is_changing}
+    [STATE_##state] = {#x, reconcile_enter_##x, reconcile_on_##x, is_changing, RECONCILE_ANY}
+#define ASKS(state, x, is_changing, expected)                                                      \
+    [STATE_##state] = {#x, reconcile_enter_##x, reconcile_on_##x, is_changing, expected}
 
 const struct reconcile_state_row reconcile_states[STATES] = {
-    [STATE_NEW] = {"new", NULL, NULL, false},
+    [STATE_NEW] = {"new", NULL, NULL, false, RECONCILE_ANY},
     ROW(WAIT_WORKER, wait_worker, false),
-    ROW(STATUS, status, false),
+    ASKS(STATUS, status, false, RECONCILE_A_STATUS),
     ROW(DIGEST, digest, false),
     ROW(READ, read, false),
     ROW(PROBE, probe, true),
     ROW(BEGIN, begin, true),
-    ROW(GATE, gate, true),
+    ASKS(GATE, gate, true, RECONCILE_A_STATUS),
     ROW(STEP_DIGEST, step_digest, true),
     ROW(STEP_READ, step_read, true),
     ROW(STEP, step, true),
     ROW(STEP_RECORD, step_record, true),
-    ROW(VERIFY_PENDING, verify_pending, true),
+    ASKS(VERIFY_PENDING, verify_pending, true, RECONCILE_A_LIST),
     ROW(VERIFY_READ, verify_read, true),
     ROW(END, end, true),
-    ROW(LOOK_STATUS, look_status, true),
-    ROW(LOOK, look, true),
+    ASKS(LOOK_STATUS, look_status, true, RECONCILE_A_STATUS),
+    ASKS(LOOK, look, true, RECONCILE_A_LIST),
     ROW(REVERT, revert, true),
     ROW(SET_BACK, set_back, true),
     ROW(STUCK_RECORD, stuck_record, true),
     ROW(LOOK_READ, look_read, true),
     ROW(LOOK_RECORD, look_record, true),
-    ROW(START_STATUS, start_status, false),
+    ASKS(START_STATUS, start_status, false, RECONCILE_A_STATUS),
     ROW(START_RECORD, start_record, false),
-    ROW(START, start, false),
+    ASKS(START, start, false, RECONCILE_A_UPID),
     ROW(WATCH, watch, false),
     ROW(STARTED_RECORD, started_record, false),
     ROW(FINISHED, finished, false),
@@ -172,6 +174,38 @@ struct record_head reconcile_head(const struct reconcile *r)
     return (struct record_head){r->params.vm.vmid, r->params.txn, r->now};
 }
 
+/* Whoever answers 200 with something else (a proxy, a PVE of another kind) must not be taken for
+ * "it runs" or "nothing is pending": a VM would stay down, or a deletion pending. */
+static bool makes_sense(const struct reconcile *r, const struct api_reply *reply)
+{
+    switch (reconcile_states[r->state].expected) {
+    case RECONCILE_A_STATUS:
+        return json_is_string(json_object_get(reply->data, "status"));
+    case RECONCILE_A_LIST:
+        return json_is_array(reply->data);
+    case RECONCILE_A_UPID:
+        return json_is_string(reply->data) && str_starts(json_string_value(reply->data), "UPID:");
+    case RECONCILE_ANY:
+        break;
+    }
+    return true;
+}
+
+static int on_reply(struct reconcile *r, const struct reconcile_event *event,
+                    struct reconcile_action *out)
+{
+    struct api_reply nonsense = {
+        .result = API_LOST,
+        .status = event->reply->status,
+        .message = (char[]){"PVE's API answered with something that is no answer to the question"}};
+    struct reconcile_event instead = *event;
+
+    if (event->reply->result == API_OK && !makes_sense(r, event->reply)) {
+        instead.reply = &nonsense;
+    }
+    return reconcile_states[r->state].on(r, &instead, out);
+}
+
 int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
                     struct reconcile_action *ret_action, struct err *err)
 {
@@ -187,9 +221,12 @@ int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
     case RECONCILE_EV_WOKEN:
         rc = reconcile_states[r->state].enter(r, &action);
         break;
+    case RECONCILE_EV_REPLY:
+        assert(r->state != STATE_NEW);
+        rc = on_reply(r, event, &action);
+        break;
     case RECONCILE_EV_WORKER_GONE:
     case RECONCILE_EV_TEXTS:
-    case RECONCILE_EV_REPLY:
     case RECONCILE_EV_RECORDED:
         assert(r->state != STATE_NEW);
         rc = reconcile_states[r->state].on(r, event, &action);

@@ -103,11 +103,15 @@ typedef int (*reconcile_enter_fn)(struct reconcile *r, struct reconcile_action *
 typedef int (*reconcile_on_fn)(struct reconcile *r, const struct reconcile_event *event,
                                struct reconcile_action *out);
 
+/* What must be in an answer so that it is one; anything else counts as lost. */
+enum reconcile_expected { RECONCILE_ANY, RECONCILE_A_STATUS, RECONCILE_A_LIST, RECONCILE_A_UPID };
+
 struct reconcile_state_row {
     const char *name;
     reconcile_enter_fn enter;
     reconcile_on_fn on;
     bool changing;
+    enum reconcile_expected expected;
 };
 extern const struct reconcile_state_row reconcile_states[STATES];
 
