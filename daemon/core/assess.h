@@ -33,6 +33,10 @@ struct assess_texts {
     size_t fingerprint_len;
     const char *fingerprint_path;
     const char *fingerprint_problem; /* it is there but could not be read: why */
+    const char *hold;                /* NULL: there is none */
+    size_t hold_len;
+    const char *hold_path;
+    const char *hold_problem; /* likewise; it holds all the same */
 };
 
 struct assess_params {
@@ -61,8 +65,10 @@ struct assessment {
     enum fingerprint_on_error on_error;
     int64_t ctime;               /* when PVE made the VM; 0: not said */
     char name[SMBIOS_UUID_SIZE]; /* of the fingerprint's machine, identity_name(); "" */
-    bool elsewhere;              /* refused for what a VM on another node has: look there again */
-    bool attached;               /* its hookscript is ours */
+    char *twin;     /* in sync, but another VM has its identity, too: the first sentence; or NULL */
+    bool elsewhere; /* refused for what a VM on another node has: look there again */
+    char *on_hold;  /* by whom and why, a clause; NULL: it is not on hold (core/hold.h) */
+    bool attached;  /* its hookscript is ours */
     bool
         deletes_pending; /* [PENDING] would delete a disk: any change by the API carries that out */
 };

@@ -90,6 +90,7 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     r->begun = true;
     r->stuck = memory->stuck; /* until a look shows otherwise */
     rc = reconcile_take_steps(r, memory->steps);
+    r->step = rc == 0 && memory->steps_done < r->n_steps ? memory->steps_done : 0;
     /* Steps we cannot read back tell us nothing to look for; the fresh plan decides. */
     return rc == -EINVAL ? 0 : rc;
 }

@@ -75,7 +75,7 @@ struct reconcile {
     char probed[RECONCILE_FIXED_MAX][DRIVE_SLOT_SIZE];
     unsigned replans;
 
-    struct plan_step *steps; /* being carried out */
+    struct plan_step *steps; /* being carried out; after that set has ended, the last one's */
     size_t n_steps, step, n_applied;
 
     enum record_outcome end_outcome; /* what STATE_END will write */
@@ -188,6 +188,9 @@ RECONCILE_STATE(finished);
 enum reconcile_step_fit { STEP_TO_DO, STEP_APPLIED, STEP_FOREIGN };
 enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
                                             const struct pveconf *conf);
+/* Is all that the fresh plan changes what an opened set of changes, begun and not ended, had left
+ * to do? Then it may be ended although a hold came meanwhile. */
+bool reconcile_ends_what_is_open(const struct reconcile *r);
 /* Alike but for what PVE writes in its own way: order, case of a MAC, size=. */
 bool reconcile_same_value(const char *a, const char *b);
 /* Do two values of drives name one volume? */

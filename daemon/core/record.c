@@ -115,6 +115,16 @@ json_t *record_in_sync(struct record_head head)
     return record_new(head, "in-sync");
 }
 
+json_t *record_on_hold(struct record_head head, const char *what)
+{
+    return with_text(record_new(head, "hold"), "why", what);
+}
+
+json_t *record_resume(struct record_head head)
+{
+    return record_new(head, "resume");
+}
+
 const char *record_outcome_name(enum record_outcome outcome)
 {
     switch (outcome) {

@@ -14,6 +14,7 @@
  *   start       we are about to ask PVE to start the VM
  *   started     it did; or `dropped`: no start is owed any more, and why
  *   in-sync     an ordinary start went through with nothing to change
+ *   hold        the VM is on hold from now on (core/hold.h): noticed, not made; or `resume`
  */
 #ifndef CORE_RECORD_H
 #define CORE_RECORD_H
@@ -57,6 +58,8 @@ json_t *record_start(struct record_head head);
 json_t *record_started(struct record_head head, const char *upid);
 json_t *record_dropped(struct record_head head, const char *why);
 json_t *record_in_sync(struct record_head head);
+json_t *record_on_hold(struct record_head head, const char *what);
+json_t *record_resume(struct record_head head);
 
 const char *record_outcome_name(enum record_outcome outcome);
 
@@ -64,6 +67,7 @@ struct record_memory {
     bool open;                  /* a `begin` without its `end` */
     bool stuck;                 /* of the open one */
     bool start_owed;            /* a `held` without started or dropped */
+    bool hold_noted;            /* a `hold` without its `resume`; the file is the truth */
     char txn[SMBIOS_UUID_SIZE]; /* of the open change set, or of the owed start; else "" */
     json_t *steps; /* of the open change set, as in its `begin`; own reference; NULL: none */
     size_t steps_done;

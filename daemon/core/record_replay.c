@@ -113,6 +113,8 @@ int record_apply(struct record_memory *memory, const json_t *record)
         memory->held_key[0] = '\0';
         memory->settled_key[0] = '\0';
         return str_replace(&memory->settled_why, NULL);
+    } else if (str_equal(type, "hold") || str_equal(type, "resume")) {
+        memory->hold_noted = str_equal(type, "hold");
     }
     return 0;
 }
