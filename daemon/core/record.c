@@ -66,6 +66,11 @@ json_t *record_begin(struct record_head head, const char *cause, const char *key
     return with_json(record, "steps", record_steps_to_json(plan));
 }
 
+bool record_set_undoes(json_t *begin, const char *txn)
+{
+    return json_object_set_new(begin, "undoes", make_string(txn)) == 0;
+}
+
 json_t *record_step(struct record_head head, size_t step, const char *message)
 {
     json_t *record = with_json(record_new(head, "step"), "step", json_integer((json_int_t)step));
