@@ -205,7 +205,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def dispatch(self, node, path, params, auth):
         entry, uri = routes.find(self.command, path)
-        routes.check_node(node, uri)
+        routes.check_node(node, uri, entry)
         request = {"method": self.command, "path": path, "params": params, "user": auth.name}
         return daemons.ask(node, request) if entry["daemon"] else daemons.run_call(node, request)
 
