@@ -112,11 +112,11 @@ static int make_plan(struct assessment *a, const struct assess_params *params,
     }
     input.fixed = slots;
     rc = pveconf_apply_pending(a->conf, &next);
-    rc = rc < 0 ? rc : name_machine(a);
-    if (rc == 0 && params->undo != NULL) {
+    if (rc == 0 && params->undo != NULL) { /* there may be no fingerprint any more */
         rc = undo_plan(params->undo, params->vmid, next, &a->plan);
         return rc < 0 ? err_oom(err) : 0;
     }
+    rc = rc < 0 ? rc : name_machine(a);
     rc = rc < 0 ? rc : claims_judge(params->claims, params->vmid, a->fp, next, &others);
     if (rc < 0) {
         return err_oom(err);

@@ -39,12 +39,6 @@ bool reconcile_is_passing(const struct api_reply *reply)
            reconcile_is_lock_timeout(reply);
 }
 
-bool reconcile_vm_is_gone(const struct api_reply *reply)
-{
-    return reply->result == API_REFUSED && strstr(message_of(reply), "does not exist") != NULL &&
-           strstr(message_of(reply), "onfiguration file") != NULL;
-}
-
 bool reconcile_has_patience(struct reconcile *r, int64_t ms)
 {
     if (r->patience_until == 0) {
@@ -95,7 +89,7 @@ int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct recon
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out)
 {
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
     /* With a change set left open there may be a deletion pending: never give up looking. */

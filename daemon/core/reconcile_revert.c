@@ -67,7 +67,7 @@ bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 static int look_in_vain(struct reconcile *r, const struct api_reply *reply,
                         struct reconcile_action *out)
 {
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
     if (!r->blind && !reconcile_has_patience(r, r->params.lock_patience_ms)) {

@@ -29,7 +29,7 @@ static int again(struct reconcile *r, const struct api_reply *reply, enum reconc
 {
     bool denied = reply->result == API_REFUSED && (reply->status == 401 || reply->status == 403);
 
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         r->dropped = "it is not on this node any more";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
