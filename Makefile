@@ -150,6 +150,7 @@ install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFI
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink \
 	    conf/capture-windows.ps1
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/examples conf/examples/*
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/schemas conf/schemas/*
 	$(INSTALL) -D -m 0644 conf/bash-completion/pve-hwid $(DESTDIR)$(BASH_D)/pve-hwid
 	for page in $(MAN); do $(INSTALL) -D -m 0644 -t \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
