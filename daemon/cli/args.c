@@ -139,7 +139,8 @@ static enum cli_exit take_option(const struct args_context *context, int argc, c
     return store_value(context, option, argv[*at]);
 }
 
-/* Is the answer to be JSON? Asked first, so that a word before --json that is wrong is told so too. */
+/* Is the answer to be JSON? Asked first, so that a word before --json that is wrong is told so too.
+ */
 static bool wants_json(const struct args_context *context, int argc, char **argv)
 {
     for (int i = 0; i < argc && !str_equal(argv[i], "--"); i++) {
