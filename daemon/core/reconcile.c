@@ -186,7 +186,7 @@ static bool has_shape(const json_t *data, enum reconcile_shape shape)
     case SHAPE_PENDING:
         return json_array_size(data) > 0; /* a configuration is never empty */
     case SHAPE_UPID:
-        return json_is_string(data);
+        return json_is_string(data) && str_starts(json_string_value(data), "UPID:");
     }
     return false;
 }

@@ -66,6 +66,14 @@ json_t *record_begin(struct record_head head, const char *cause, const char *key
     return with_json(record, "steps", record_steps_to_json(plan));
 }
 
+json_t *record_bind(json_t *begin, int64_t ctime, const char *name)
+{
+    if (ctime == 0 || *name == '\0') {
+        return begin;
+    }
+    return with_text(with_json(begin, "ctime", json_integer((json_int_t)ctime)), "machine", name);
+}
+
 json_t *record_step(struct record_head head, size_t step, const char *message)
 {
     json_t *record = with_json(record_new(head, "step"), "step", json_integer((json_int_t)step));
