@@ -94,6 +94,7 @@ static void on_sent(void *userdata, const struct api_reply *reply)
     struct sent *sent = userdata;
 
     note_health(sent->engine, reply);
+    sent->engine->counters.api[reply->result]++;
     if (sent->by_pvedaemon && reply->result == API_OK) {
         sent->engine->pvedaemon_ms = engine_now();
     }
@@ -267,6 +268,7 @@ int engine_record(struct vm *vm, const json_t *record, struct err *err)
                    err == NULL ? "see above" : err->text);
         return rc;
     }
+    counters_add_record(&vm->engine->counters, record);
     return record_apply(&vm->memory, record);
 }
 
@@ -420,6 +422,7 @@ static int recover(struct engine *engine, struct err *err)
             break;
         }
         rc = drop_old_debt(vm, err);
+        rc = rc < 0 ? rc : engine_recover_hold(vm, err);
         if (rc == 0 && (vm->memory.open || vm->memory.start_owed)) {
             rc = engine_summary_add(engine, vmids[i], &summary);
             engine_say(engine, vmids[i], LOG_WARNING, MESSAGE_RECOVERED,

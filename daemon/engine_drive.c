@@ -75,6 +75,7 @@ static const char *watch_outcome(enum reconcile_outcome outcome)
     case RECONCILE_LOCKED:
         return "busy";
     case RECONCILE_REFUSED:
+    case RECONCILE_ON_HOLD:
         return "refused";
     case RECONCILE_UNDER_WAY:
     case RECONCILE_NOTHING:
@@ -140,6 +141,7 @@ static void note_end(struct vm *vm)
         engine_set_state(engine, vm->vmid, VM_FAILED, changes, text);
         return;
     case RECONCILE_NOTHING:
+    case RECONCILE_ON_HOLD:
         if (engine_assess(engine, vm->vmid, &a, NULL) == 0) {
             engine_note_assessment(engine, vm->vmid, a);
         }

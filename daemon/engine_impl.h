@@ -2,13 +2,15 @@
 /*
  * What the engine's files share: engine.c (life, API, journal), engine_vm.c (what is known of each
  * VM), engine_queue.c (looking at VMs, one after the other), engine_drive.c (a reconciliation and
- * its I/O), engine_hook.c (answers to hooks), engine_query.c (questions).
+ * its I/O), engine_hook.c (answers to hooks), engine_query.c (questions), engine_metrics.c
+ * (numbers).
  */
 #ifndef ENGINE_IMPL_H
 #define ENGINE_IMPL_H
 
 #include "core/prestart.h"
 #include "core/reconcile.h"
+#include "counters.h"
 #include "engine.h"
 #include "store.h"
 #include "worker.h"
@@ -43,6 +45,7 @@ enum vm_state {
     VM_STUCK,
     VM_NO_CONFIG,
     VM_BAD_FINGERPRINT,
+    VM_ON_HOLD, /* an administrator said hands off; VM_HELD is a start that we stopped */
     VM_STATES,
 };
 
@@ -101,6 +104,7 @@ struct engine {
     char *api_detail;
     int64_t pvedaemon_ms; /* when it last answered well */
     int64_t started_ms;
+    struct counters counters;
 
     struct vm_summary *summaries; /* ascending by vmid */
     size_t n_summaries, cap_summaries;
@@ -149,8 +153,8 @@ void engine_vm_free(struct vm *vm);
 /* Both files afresh, judged. */
 int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err);
 struct engine_texts {
-    struct store_file config, fingerprint;
-    struct err problem;
+    struct store_file config, fingerprint, hold;
+    struct err problem, hold_problem;
     struct assess_texts texts; /* points into the above */
     char fallback_config[64], fallback_fingerprint[64];
 };
@@ -165,6 +169,12 @@ int engine_enqueue(struct engine *engine, uint32_t vmid, enum reconcile_cause ca
 void engine_queue_kick(struct engine *engine);
 int engine_queue_turn(sd_event_source *source, void *userdata); /* the source of the queue */
 int engine_queue_all(struct engine *engine, enum reconcile_cause cause);
+
+/* --- engine_hold.c --- */
+/* Writes down that a hold came or went since it was last looked for. */
+void engine_note_hold(struct engine *engine, uint32_t vmid, const struct assessment *a);
+/* At the daemon's start, of a VM with a journal: did its hold go while nobody watched? */
+int engine_recover_hold(struct vm *vm, struct err *err);
 
 /* --- engine_drive.c --- */
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err);

@@ -127,7 +127,7 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
         }
         return;
     }
-    if (a->outcome != ASSESS_PLANNED || plan_is_empty(a->plan)) {
+    if (a->outcome != ASSESS_PLANNED || plan_is_empty(a->plan) || a->on_hold != NULL) {
         return;
     }
     if (!may_rewrite_early(engine, a, cause)) {

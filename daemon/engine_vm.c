@@ -22,6 +22,7 @@ static const char *const state_names[VM_STATES] = {
     [VM_STUCK] = "stuck",
     [VM_NO_CONFIG] = "no-config",
     [VM_BAD_FINGERPRINT] = "bad-fingerprint",
+    [VM_ON_HOLD] = "on-hold",
 };
 
 const char *engine_state_name(enum vm_state state)
@@ -177,6 +178,19 @@ void engine_texts_fini(struct engine_texts *texts)
 {
     store_file_fini(&texts->config);
     store_file_fini(&texts->fingerprint);
+    store_file_fini(&texts->hold);
+}
+
+/* Whatever is there holds, also what cannot be read. */
+static int read_hold(struct engine *engine, uint32_t vmid, struct engine_texts *ret)
+{
+    int rc = store_read_hold(engine->store, vmid, &ret->hold, &ret->hold_problem);
+
+    ret->texts.hold = ret->hold.text;
+    ret->texts.hold_len = ret->hold.len;
+    ret->texts.hold_path = ret->hold.path;
+    ret->texts.hold_problem = rc < 0 && rc != -ENOENT ? ret->hold_problem.text : NULL;
+    return rc == -ENOMEM ? rc : 0;
 }
 
 int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts *ret,
@@ -204,6 +218,10 @@ int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts 
                                                           : ret->fingerprint.path,
         .fingerprint_problem = rc < 0 && rc != -ENOENT ? ret->problem.text : NULL,
     };
+    if (read_hold(engine, vmid, ret) < 0) {
+        engine_texts_fini(ret);
+        return err_oom(err);
+    }
     return 0;
 }
 
@@ -219,10 +237,20 @@ int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret,
     return rc < 0 ? rc : assess(&texts.texts, &params, NULL, 0, ret, err);
 }
 
+static void note_on_hold(struct engine *engine, uint32_t vmid, const struct assessment *a)
+{
+    CLEANUP_FREE char *summary = plan_is_empty(a->plan) ? str_dup("in sync")
+                                                        : plan_summary(a->plan);
+    CLEANUP_FREE char *detail = str_printf("%s: %s", a->on_hold, summary == NULL ? "" : summary);
+
+    engine_set_state(engine, vmid, VM_ON_HOLD, a->plan->n_changes, detail);
+}
+
 void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     CLEANUP_FREE char *summary = NULL;
 
+    engine_note_hold(engine, vmid, a);
     switch (a->outcome) {
     case ASSESS_NO_FINGERPRINT:
         return;
@@ -238,7 +266,9 @@ void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct a
     case ASSESS_PLANNED:
         break;
     }
-    if (a->plan->refusals.n > 0) {
+    if (a->on_hold != NULL) {
+        note_on_hold(engine, vmid, a);
+    } else if (a->plan->refusals.n > 0) {
         engine_set_state(engine, vmid, VM_DIFFERS, 0, a->plan->refusals.items[0]);
     } else if (plan_is_empty(a->plan)) {
         engine_set_state(engine, vmid, VM_IN_SYNC, 0,

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/claims.h"
 #include "core/fingerprint.h"
 #include "core/plan.h"
 #include "core/pveconf.h"
@@ -32,6 +33,10 @@ struct assess_texts {
     size_t fingerprint_len;
     const char *fingerprint_path;
     const char *fingerprint_problem; /* it is there but could not be read: why */
+    const char *hold;                /* NULL: there is none */
+    size_t hold_len;
+    const char *hold_path;
+    const char *hold_problem; /* likewise; it holds all the same */
 };
 
 struct assess_params {
@@ -39,6 +44,7 @@ struct assess_params {
     const struct machine_list *machines; /* may be NULL */
     enum fingerprint_drift on_drift;     /* for fingerprints that do not say */
     enum fingerprint_on_error on_error;
+    const struct claims *claims; /* who else has which identity; may be NULL */
 };
 
 /* A disk that must stay where it is in this look, and why (its volume is away). */
@@ -57,7 +63,12 @@ struct assessment {
     char key[SMBIOS_UUID_SIZE];
     enum fingerprint_drift on_drift;
     enum fingerprint_on_error on_error;
-    bool attached; /* its hookscript is ours */
+    int64_t ctime;               /* when PVE made the VM; 0: not said */
+    char name[SMBIOS_UUID_SIZE]; /* of the fingerprint's machine, identity_name(); "" */
+    char *twin;     /* in sync, but another VM has its identity, too: the first sentence; or NULL */
+    bool elsewhere; /* refused for what a VM on another node has: look there again */
+    char *on_hold;  /* by whom and why, a clause; NULL: it is not on hold (core/hold.h) */
+    bool attached;  /* its hookscript is ours */
     bool
         deletes_pending; /* [PENDING] would delete a disk: any change by the API carries that out */
 };

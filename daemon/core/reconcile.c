@@ -12,37 +12,36 @@
 #include "base/str.h"
 #include "core/reconcile_impl.h"
 
-#define ROW(state, x, is_changing)                                                                 \
-    [STATE_##state] = {#x, reconcile_enter_##x, reconcile_on_##x, is_changing, RECONCILE_ANY}
-#define ASKS(state, x, is_changing, expected)                                                      \
-    [STATE_##state] = {#x, reconcile_enter_##x, reconcile_on_##x, is_changing, expected}
+#define ASK(state, x, is_changing, shape)                                                          \
+    [STATE_##state] = {#x, reconcile_enter_##x, reconcile_on_##x, is_changing, shape}
+#define ROW(state, x, is_changing) ASK(state, x, is_changing, SHAPE_ANY)
 
 const struct reconcile_state_row reconcile_states[STATES] = {
-    [STATE_NEW] = {"new", NULL, NULL, false, RECONCILE_ANY},
+    [STATE_NEW] = {"new", NULL, NULL, false, SHAPE_ANY},
     ROW(WAIT_WORKER, wait_worker, false),
-    ASKS(STATUS, status, false, RECONCILE_A_STATUS),
+    ASK(STATUS, status, false, SHAPE_STATUS),
     ROW(DIGEST, digest, false),
     ROW(READ, read, false),
     ROW(PROBE, probe, true),
     ROW(BEGIN, begin, true),
-    ASKS(GATE, gate, true, RECONCILE_A_STATUS),
+    ASK(GATE, gate, true, SHAPE_STATUS),
     ROW(STEP_DIGEST, step_digest, true),
     ROW(STEP_READ, step_read, true),
     ROW(STEP, step, true),
     ROW(STEP_RECORD, step_record, true),
-    ASKS(VERIFY_PENDING, verify_pending, true, RECONCILE_A_LIST),
+    ASK(VERIFY_PENDING, verify_pending, true, SHAPE_PENDING),
     ROW(VERIFY_READ, verify_read, true),
     ROW(END, end, true),
-    ASKS(LOOK_STATUS, look_status, true, RECONCILE_A_STATUS),
-    ASKS(LOOK, look, true, RECONCILE_A_LIST),
+    ASK(LOOK_STATUS, look_status, true, SHAPE_STATUS),
+    ASK(LOOK, look, true, SHAPE_PENDING),
     ROW(REVERT, revert, true),
     ROW(SET_BACK, set_back, true),
     ROW(STUCK_RECORD, stuck_record, true),
     ROW(LOOK_READ, look_read, true),
     ROW(LOOK_RECORD, look_record, true),
-    ASKS(START_STATUS, start_status, false, RECONCILE_A_STATUS),
+    ASK(START_STATUS, start_status, false, SHAPE_STATUS),
     ROW(START_RECORD, start_record, false),
-    ASKS(START, start, false, RECONCILE_A_UPID),
+    ASK(START, start, false, SHAPE_UPID),
     ROW(WATCH, watch, false),
     ROW(STARTED_RECORD, started_record, false),
     ROW(FINISHED, finished, false),
@@ -92,6 +91,7 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     r->begun = true;
     r->stuck = memory->stuck; /* until a look shows otherwise */
     rc = reconcile_take_steps(r, memory->steps);
+    r->step = rc == 0 && memory->steps_done < r->n_steps ? memory->steps_done : 0;
     /* Steps we cannot read back tell us nothing to look for; the fresh plan decides. */
     return rc == -EINVAL ? 0 : rc;
 }
@@ -174,36 +174,41 @@ struct record_head reconcile_head(const struct reconcile *r)
     return (struct record_head){r->params.vm.vmid, r->params.txn, r->now};
 }
 
-/* Whoever answers 200 with something else (a proxy, a PVE of another kind) must not be taken for
- * "it runs" or "nothing is pending": a VM would stay down, or a deletion pending. */
-static bool makes_sense(const struct reconcile *r, const struct api_reply *reply)
+static bool has_shape(const json_t *data, enum reconcile_shape shape)
 {
-    switch (reconcile_states[r->state].expected) {
-    case RECONCILE_A_STATUS:
-        return json_is_string(json_object_get(reply->data, "status"));
-    case RECONCILE_A_LIST:
-        return json_is_array(reply->data);
-    case RECONCILE_A_UPID:
-        return json_is_string(reply->data) && str_starts(json_string_value(reply->data), "UPID:");
-    case RECONCILE_ANY:
-        break;
+    const char *status = json_string_value(json_object_get(data, "status"));
+
+    switch (shape) {
+    case SHAPE_ANY:
+        return true;
+    case SHAPE_STATUS:
+        return str_equal(status, "running") || str_equal(status, "stopped");
+    case SHAPE_PENDING:
+        return json_array_size(data) > 0; /* a configuration is never empty */
+    case SHAPE_UPID:
+        return json_is_string(data) && str_starts(json_string_value(data), "UPID:");
     }
-    return true;
+    return false;
 }
 
+/*
+ * "Runs already", "nothing is pending" and "was started" are never concluded from an answer that
+ * does not say so: whatever comes back well-formed and of another shape (a proxy, a captive portal,
+ * PVE in trouble) is no answer, and is asked for again.
+ */
 static int on_reply(struct reconcile *r, const struct reconcile_event *event,
                     struct reconcile_action *out)
 {
-    struct api_reply nonsense = {
-        .result = API_LOST,
-        .status = event->reply->status,
-        .message = (char[]){"PVE's API answered with something that is no answer to the question"}};
+    const struct reconcile_state_row *row = &reconcile_states[r->state];
+    struct api_reply lost = {.result = API_LOST,
+                             .message = (char[]){"the answer of PVE's API makes no sense"}};
     struct reconcile_event instead = *event;
 
-    if (event->reply->result == API_OK && !makes_sense(r, event->reply)) {
-        instead.reply = &nonsense;
+    if (event->reply->result != API_OK || has_shape(event->reply->data, row->shape)) {
+        return row->on(r, event, out);
     }
-    return reconcile_states[r->state].on(r, &instead, out);
+    instead.reply = &lost;
+    return row->on(r, &instead, out);
 }
 
 int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
@@ -221,15 +226,15 @@ int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
     case RECONCILE_EV_WOKEN:
         rc = reconcile_states[r->state].enter(r, &action);
         break;
-    case RECONCILE_EV_REPLY:
-        assert(r->state != STATE_NEW);
-        rc = on_reply(r, event, &action);
-        break;
     case RECONCILE_EV_WORKER_GONE:
     case RECONCILE_EV_TEXTS:
     case RECONCILE_EV_RECORDED:
         assert(r->state != STATE_NEW);
         rc = reconcile_states[r->state].on(r, event, &action);
+        break;
+    case RECONCILE_EV_REPLY:
+        assert(r->state != STATE_NEW);
+        rc = on_reply(r, event, &action);
         break;
     }
     r->now = NULL;

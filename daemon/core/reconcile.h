@@ -48,6 +48,7 @@ enum reconcile_outcome {
     RECONCILE_LOCKED,  /* PVE holds a lock on it: nothing was changed */
     RECONCILE_REFUSED, /* a guard said no */
     RECONCILE_NOTHING, /* no fingerprint, or no such VM here */
+    RECONCILE_ON_HOLD, /* an administrator said hands off: nothing was changed */
     RECONCILE_FAILED,  /* and leftovers were taken back */
 };
 

@@ -75,7 +75,7 @@ struct reconcile {
     char probed[RECONCILE_FIXED_MAX][DRIVE_SLOT_SIZE];
     unsigned replans;
 
-    struct plan_step *steps; /* being carried out */
+    struct plan_step *steps; /* being carried out; after that set has ended, the last one's */
     size_t n_steps, step, n_applied;
 
     enum record_outcome end_outcome; /* what STATE_END will write */
@@ -103,15 +103,15 @@ typedef int (*reconcile_enter_fn)(struct reconcile *r, struct reconcile_action *
 typedef int (*reconcile_on_fn)(struct reconcile *r, const struct reconcile_event *event,
                                struct reconcile_action *out);
 
-/* What must be in an answer so that it is one; anything else counts as lost. */
-enum reconcile_expected { RECONCILE_ANY, RECONCILE_A_STATUS, RECONCILE_A_LIST, RECONCILE_A_UPID };
+/* What an answer must be before anything is concluded from it. */
+enum reconcile_shape { SHAPE_ANY, SHAPE_STATUS, SHAPE_PENDING, SHAPE_UPID };
 
 struct reconcile_state_row {
     const char *name;
     reconcile_enter_fn enter;
     reconcile_on_fn on;
     bool changing;
-    enum reconcile_expected expected;
+    enum reconcile_shape shape;
 };
 extern const struct reconcile_state_row reconcile_states[STATES];
 
@@ -192,6 +192,9 @@ RECONCILE_STATE(finished);
 enum reconcile_step_fit { STEP_TO_DO, STEP_APPLIED, STEP_FOREIGN };
 enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
                                             const struct pveconf *conf);
+/* Is all that the fresh plan changes what an opened set of changes, begun and not ended, had left
+ * to do? Then it may be ended although a hold came meanwhile. */
+bool reconcile_ends_what_is_open(const struct reconcile *r);
 /* Alike but for what PVE writes in its own way: order, case of a MAC, size=. */
 bool reconcile_same_value(const char *a, const char *b);
 /* Do two values of drives name one volume? */

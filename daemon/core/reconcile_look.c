@@ -246,6 +246,12 @@ static int on_planned(struct reconcile *r, struct reconcile_action *out)
     uint32_t vmid = r->params.vm.vmid;
     const char *unfit;
 
+    if (a->on_hold != NULL && !plan_is_empty(a->plan) && !reconcile_ends_what_is_open(r)) {
+        return reconcile_conclude(r, RECONCILE_ON_HOLD, out,
+                                  "VM %u is %s: nothing is changed; to end the hold: pve-hwid "
+                                  "resume %u",
+                                  vmid, a->on_hold, vmid);
+    }
     if (a->plan->refusals.n > 0 && pveconf_get(a->conf, "lock") != NULL) {
         return reconcile_wait_for_unlock(r, a->plan->refusals.items[0], out);
     }
@@ -309,6 +315,7 @@ static enum record_outcome record_outcome_of(const struct reconcile *r)
     case RECONCILE_LOCKED:
     case RECONCILE_REFUSED:
     case RECONCILE_NOTHING:
+    case RECONCILE_ON_HOLD:
         return RECORD_INTERRUPTED;
     case RECONCILE_FAILED:
         return RECORD_FAILED;
@@ -333,6 +340,7 @@ static int tell_conclusion(struct reconcile *r)
     case RECONCILE_RUNNING:
     case RECONCILE_LOCKED:
     case RECONCILE_NOTHING:
+    case RECONCILE_ON_HOLD:
         return reconcile_tell(r, RECONCILE_TELL_INFO, "%s", r->text);
     }
     return 0;

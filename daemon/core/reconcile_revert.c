@@ -452,6 +452,7 @@ static int recover(struct reconcile *r, struct reconcile_action *out)
 int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *event,
                            struct reconcile_action *out)
 {
+    bool applied;
     int rc;
 
     if (reconcile_assess(r, event->texts) < 0) {
@@ -475,12 +476,14 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
     if (tell_reverted(r) < 0) {
         return -ENOMEM;
     }
+    /* The answer was lost, or its record: the deed was done. */
+    applied = r->step < r->n_steps &&
+              reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED;
     if (r->recovering) {
+        r->step += applied;
         return recover(r, out);
     }
-    if (r->step < r->n_steps &&
-        reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED) {
-        /* The answer was lost, the deed was done. */
+    if (applied) {
         return reconcile_go_to(r, STATE_STEP_RECORD, out);
     }
     return reconcile_go_to(r, STATE_LOOK_RECORD, out);

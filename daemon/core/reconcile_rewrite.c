@@ -108,11 +108,12 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
 
 int reconcile_enter_begin(struct reconcile *r, struct reconcile_action *out)
 {
-    const struct plan *plan = r->assessment->plan;
-    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause),
-                                  r->assessment->key, plan);
+    const struct assessment *a = r->assessment;
+    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause), a->key,
+                                  a->plan);
     int rc;
 
+    record = record_bind(record, a->ctime, a->name);
     if (record == NULL) {
         return -ENOMEM;
     }
