@@ -133,7 +133,7 @@ INSTALL ?= install
 MAN     := $(wildcard docs/man/*.[1-9])
 LIBEXEC := $(PREFIX)/libexec/pve-hwid
 SHARE   := $(PREFIX)/share/pve-hwid
-UNITS_D := $(PREFIX)/lib/systemd/system
+UNITS_D ?= $(PREFIX)/lib/systemd/system
 USERS_D := $(PREFIX)/lib/sysusers.d
 install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFIX
 	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwidd $(DESTDIR)$(PREFIX)/sbin/pve-hwidd
