@@ -142,6 +142,9 @@ install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFI
 	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.socket
 	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.service $(DESTDIR)$(UNITS_D)/pve-hwidd.service
 	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(PREFIX)/sbin/|' $(DESTDIR)$(UNITS_D)/pve-hwidd.service
+	$(INSTALL) -D -m 0644 conf/systemd/pve-hwid-metrics.timer $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.timer
+	$(INSTALL) -D -m 0644 conf/systemd/pve-hwid-metrics.service $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.service
+	sed -i 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.service
 	$(INSTALL) -D -m 0644 conf/sysusers.conf $(DESTDIR)$(USERS_D)/pve-hwid.conf
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink \
 	    conf/capture-windows.ps1
@@ -155,6 +158,7 @@ install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFI
 uninstall:  ## takes away what install put there; keeps /etc/pve-hwid, journal and the VMs' hook
 	rm -f $(DESTDIR)$(PREFIX)/sbin/pve-hwidd $(DESTDIR)$(PREFIX)/bin/pve-hwid
 	rm -f $(DESTDIR)$(UNITS_D)/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.service
+	rm -f $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.timer $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.service
 	rm -f $(DESTDIR)$(USERS_D)/pve-hwid.conf
 	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
 	for page in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done

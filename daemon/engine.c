@@ -94,6 +94,7 @@ static void on_sent(void *userdata, const struct api_reply *reply)
     struct sent *sent = userdata;
 
     note_health(sent->engine, reply);
+    sent->engine->counters.api[reply->result]++;
     if (sent->by_pvedaemon && reply->result == API_OK) {
         sent->engine->pvedaemon_ms = engine_now();
     }
@@ -267,6 +268,7 @@ int engine_record(struct vm *vm, const json_t *record, struct err *err)
                    err == NULL ? "see above" : err->text);
         return rc;
     }
+    counters_add_record(&vm->engine->counters, record);
     return record_apply(&vm->memory, record);
 }
 

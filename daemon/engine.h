@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "core/settings.h"
 #include "core/wire.h"
+#include "counters.h"
 
 struct engine;
 
@@ -60,6 +61,13 @@ int engine_status(struct engine *engine, json_t **ret_status);
 /* The hold file of this VM came or went: written down, and what follows from it done.
  * *ret_on_hold: the hold in words, the caller's; NULL: there is none. -ESRCH: no such VM here. */
 int engine_hold_changed(struct engine *engine, uint32_t vmid, char **ret_on_hold, struct err *err);
+
+/* --- numbers for monitoring --- */
+
+int engine_metrics(struct engine *engine, json_t **ret_metrics); /* -ENOMEM */
+/* A hook was answered, `us` microseconds after it had asked. */
+void engine_count_hook(struct engine *engine, enum wire_phase phase, enum counters_answer answer,
+                       uint64_t us);
 
 /* --- apply --- */
 

@@ -2,13 +2,15 @@
 /*
  * What the engine's files share: engine.c (life, API, journal), engine_vm.c (what is known of each
  * VM), engine_queue.c (looking at VMs, one after the other), engine_drive.c (a reconciliation and
- * its I/O), engine_hook.c (answers to hooks), engine_query.c (questions).
+ * its I/O), engine_hook.c (answers to hooks), engine_query.c (questions), engine_metrics.c
+ * (numbers).
  */
 #ifndef ENGINE_IMPL_H
 #define ENGINE_IMPL_H
 
 #include "core/prestart.h"
 #include "core/reconcile.h"
+#include "counters.h"
 #include "engine.h"
 #include "store.h"
 #include "worker.h"
@@ -102,6 +104,7 @@ struct engine {
     char *api_detail;
     int64_t pvedaemon_ms; /* when it last answered well */
     int64_t started_ms;
+    struct counters counters;
 
     struct vm_summary *summaries; /* ascending by vmid */
     size_t n_summaries, cap_summaries;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/claims.h"
 #include "core/fingerprint.h"
 #include "core/plan.h"
 #include "core/pveconf.h"
@@ -47,6 +48,7 @@ struct assess_params {
     /* Where the plan comes from: NULL: the fingerprint; else a change set that is to be undone,
      * whatever the fingerprint says, or none. */
     const struct undo *undo;
+    const struct claims *claims; /* who else has which identity; may be NULL */
 };
 
 /* A disk that must stay where it is in this look, and why (its volume is away). */
@@ -65,8 +67,12 @@ struct assessment {
     char key[SMBIOS_UUID_SIZE];
     enum fingerprint_drift on_drift;
     enum fingerprint_on_error on_error;
-    char *on_hold; /* by whom and why, a clause; NULL: it is not on hold (core/hold.h) */
-    bool attached; /* its hookscript is ours */
+    int64_t ctime;               /* when PVE made the VM; 0: not said */
+    char name[SMBIOS_UUID_SIZE]; /* of the fingerprint's machine, identity_name(); "" */
+    char *twin;     /* in sync, but another VM has its identity, too: the first sentence; or NULL */
+    bool elsewhere; /* refused for what a VM on another node has: look there again */
+    char *on_hold;  /* by whom and why, a clause; NULL: it is not on hold (core/hold.h) */
+    bool attached;  /* its hookscript is ours */
     bool
         deletes_pending; /* [PENDING] would delete a disk: any change by the API carries that out */
 };

@@ -165,6 +165,21 @@ static int find_nothing_to_say(struct plan_builder *b)
                                          "disks: there is nothing to go by");
 }
 
+/* What is in nobody's way where nothing is given: an obstacle like a lock. */
+static int tell_others(struct plan_builder *b)
+{
+    const struct claims_findings *others = b->in->others;
+    int rc = 0;
+
+    for (size_t i = 0; others != NULL && rc == 0 && i < others->refusals.n; i++) {
+        rc = notes_add(&b->obstacles, "%s", others->refusals.items[i]);
+    }
+    for (size_t i = 0; others != NULL && rc == 0 && i < others->notes.n; i++) {
+        rc = notes_add(&b->plan->notes, "%s", others->notes.items[i]);
+    }
+    return rc;
+}
+
 /* --- the whole -------------------------------------------------------------------------------- */
 
 int plan_settle(struct plan_builder *b)
@@ -188,8 +203,8 @@ int plan_settle(struct plan_builder *b)
 static int build(struct plan_builder *b)
 {
     static int (*const parts[])(struct plan_builder *) = {
-        find_nothing_to_say, plan_obstacles, plan_smbios,      plan_machine,
-        plan_nics,           plan_disks,     compare_firmware, plan_settle,
+        find_nothing_to_say, tell_others, plan_obstacles,   plan_smbios, plan_machine,
+        plan_nics,           plan_disks,  compare_firmware, plan_settle,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

@@ -105,11 +105,15 @@ typedef int (*reconcile_enter_fn)(struct reconcile *r, struct reconcile_action *
 typedef int (*reconcile_on_fn)(struct reconcile *r, const struct reconcile_event *event,
                                struct reconcile_action *out);
 
+/* What an answer must be before anything is concluded from it. */
+enum reconcile_shape { SHAPE_ANY, SHAPE_STATUS, SHAPE_PENDING, SHAPE_UPID };
+
 struct reconcile_state_row {
     const char *name;
     reconcile_enter_fn enter;
     reconcile_on_fn on;
     bool changing;
+    enum reconcile_shape shape;
 };
 extern const struct reconcile_state_row reconcile_states[STATES];
 

@@ -186,13 +186,54 @@ static bool half_a_move(const struct reconcile *r, const json_t *pending)
     return false;
 }
 
+static const char *live_value(const json_t *pending, const char *key)
+{
+    return json_string_value(json_object_get(pending_item(pending, key), "value"));
+}
+
+/* Started past the hook, right between our last look and our call: PVE plugs the new slot in at
+ * once, and cannot unplug the old one where the guest boots from it (recording 11e). */
+static const struct plan_step *attached_twice(const struct reconcile *r, const json_t *pending)
+{
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const struct plan_step *step = &r->steps[i];
+        const char *old = live_value(pending, step->remove);
+
+        for (size_t j = 0; old != NULL && j < step->n_sets; j++) {
+            const char *now = live_value(pending, step->sets[j].option);
+            struct drive_slot slot;
+
+            if (now != NULL && drive_slot_parse(step->sets[j].option, &slot) &&
+                !str_equal(step->sets[j].option, step->remove) && reconcile_same_volume(old, now)) {
+                return step;
+            }
+        }
+    }
+    return NULL;
+}
+
+static int warn_of_two(struct reconcile *r, const json_t *pending)
+{
+    const struct plan_step *step = r->runs ? attached_twice(r, pending) : NULL;
+
+    if (step == NULL) {
+        return 0;
+    }
+    return reconcile_tell(r, RECONCILE_TELL_STUCK,
+                          "VM %u must be STOPPED AT ONCE ('qm stop %u'): it was started while its "
+                          "disk was being moved, and runs with %s attached twice, as %s and in the "
+                          "new place; a guest that writes to both destroys its data. Once stopped, "
+                          "it is right again",
+                          r->params.vm.vmid, r->params.vm.vmid, step->probe_value, step->remove);
+}
+
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
     if (event->reply->result != API_OK) {
         return look_in_vain(r, event->reply, out);
     }
-    if (collect_leftovers(r, event->reply->data) < 0) {
+    if (collect_leftovers(r, event->reply->data) < 0 || warn_of_two(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
     if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {

@@ -113,14 +113,16 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
 
 int reconcile_enter_begin(struct reconcile *r, struct reconcile_action *out)
 {
-    const struct plan *plan = r->assessment->plan;
+    const struct assessment *a = r->assessment;
     const struct undo *undo = r->params.assess.undo;
-    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause),
-                                  r->assessment->key, plan);
+    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause), a->key,
+                                  a->plan);
     int rc;
 
-    if (record == NULL || (undo != NULL && !record_set_undoes(record, undo->txn))) {
-        json_decref(record);
+    /* What is taken back makes no VM of ours. */
+    record = undo != NULL ? record_undoes(record, undo->txn)
+                          : record_bind(record, a->ctime, a->name);
+    if (record == NULL) {
         return -ENOMEM;
     }
     rc = reconcile_take_steps(r, json_object_get(record, "steps"));

@@ -104,9 +104,6 @@ int reconcile_on_start(struct reconcile *r, const struct reconcile_event *event,
     if (str_replace(&r->upid, json_string_value(reply->data)) < 0) {
         return -ENOMEM;
     }
-    if (r->upid == NULL) {
-        return reconcile_go_to(r, STATE_STARTED_RECORD, out);
-    }
     return reconcile_sleep_then(r, STATE_WATCH, RECONCILE_WATCH_MS, out);
 }
 

@@ -46,8 +46,11 @@ struct record_head {
 json_t *record_held(struct record_head head, const char *key, const char *why);
 json_t *record_begin(struct record_head head, const char *cause, const char *key,
                      const struct plan *plan);
-/* Adds to a `begin` that it undoes that change set. False: no memory. */
-bool record_set_undoes(json_t *begin, const char *txn);
+/* A `begin` that says which VM becomes which machine: its creation (0: not known) and its name
+ * (identity_name()). Takes the reference and gives it back. */
+json_t *record_bind(json_t *begin, int64_t ctime, const char *name);
+/* Likewise: it undoes that change set. */
+json_t *record_undoes(json_t *begin, const char *txn);
 /* `message` NULL: it was carried out. */
 json_t *record_step(struct record_head head, size_t step, const char *message);
 json_t *record_stuck(struct record_head head, const char *keys, const char *message);
@@ -80,7 +83,9 @@ struct record_memory {
     char *settled_why;                  /* likewise */
     char *last_time;                    /* of the last begin; NULL: never changed */
     char last_txn[SMBIOS_UUID_SIZE];
-    unsigned long changes; /* change sets that ended with done or partial */
+    int64_t bound_ctime; /* of the VM that was last changed under this number; 0: not known */
+    char bound_name[SMBIOS_UUID_SIZE]; /* of the machine it was made, with it */
+    unsigned long changes;             /* change sets that ended with done or partial */
 };
 
 /* Unknown types and foreign shapes are ignored: an older daemon may read a newer journal. -ENOMEM.

@@ -43,6 +43,12 @@ static void close_open(struct record_memory *memory)
 
 static int apply_begin(struct record_memory *memory, const json_t *record)
 {
+    const json_t *ctime = json_object_get(record, "ctime");
+
+    if (json_integer_value(ctime) > 0 && *text_of(record, "machine") != '\0') {
+        memory->bound_ctime = json_integer_value(ctime);
+        set_id(memory->bound_name, text_of(record, "machine"));
+    }
     close_open(memory);
     memory->open = true;
     memory->steps = json_incref(json_object_get(record, "steps"));

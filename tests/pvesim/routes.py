@@ -26,8 +26,9 @@ ROUTES = []
 class Call:
     """One request, authenticated: where it goes, who asks, with which parameters."""
 
-    def __init__(self, node, auth, params, uri, background=None):
+    def __init__(self, node, auth, params, uri, background=None, fault=None):
         self.node, self.auth, self.params, self.uri = node, auth, params, uri
+        self.fault = fault                  # of faults.py: where a change shall fail half-way
         self.background = background        # keeps account of the workers that this process forked
 
     @property
@@ -66,7 +67,7 @@ def find(method, path):
     raise PveError(f"Method '{method} {path}' not implemented", 501)
 
 
-def execute(node, method, path, params, auth, background=None):
+def execute(node, method, path, params, auth, background=None, fault=None):
     """The `data` of the answer; PveError for everything else."""
     entry, uri = find(method, path)
     check_node(node, uri)
@@ -79,7 +80,7 @@ def execute(node, method, path, params, auth, background=None):
             errors["vmid"] = sentence
     if errors:
         raise PveError("Parameter verification failed.\n", 400, errors)
-    return entry["handler"](Call(node, auth, params, uri, background))
+    return entry["handler"](Call(node, auth, params, uri, background, fault))
 
 
 def check_node(node, uri):
@@ -316,7 +317,9 @@ def lists_to_text(params):
 
 @route("PUT", "/nodes/{node}/qemu/{vmid}/config", need=CHANGE_NEED, params=CHANGE, daemon=True)
 def put_config(call):
-    update.execute(update.prepare(call.node, call.vmid, lists_to_text(call.params), call.auth))
+    change = update.prepare(call.node, call.vmid, lists_to_text(call.params), call.auth)
+    change.fault = call.fault
+    update.execute(change)
 
 
 @route("POST", "/nodes/{node}/qemu/{vmid}/config", need=CHANGE_NEED, params=CHANGE, daemon=True)
@@ -429,6 +432,8 @@ def power(action, kind, work, params, ha=None):
         for name in ROOT_PARAMS:
             if name in call.params and not call.auth.is_root:
                 raise param_error(**{name: "Only root may use this option."})
+        if action == "start":
+            call.node.check_quorum()
         found = ha_read(call.node)[0]
         if ha and call.vmid in found:
             return call.worker("ha" + action, lambda log: ha_request(call, action, ha, found, log))

@@ -44,7 +44,7 @@ struct driver {
     char *text;
     bool unwritten_hold, ended_running, stuck, again, retry_hold;
     unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start,
-        owed_while_away;
+        owed_while_away, runs_at_hold;
     unsigned told[DRIVER_TOLD_KINDS];
     char *last_failed; /* text of the last TELL_FAILED or STUCK */
     char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */

@@ -2,7 +2,7 @@
 /*
  * Whatever happens, whenever: the daemon dies at every action (before and after its effect), every
  * fault comes at every request, and both together at random. What must hold in the end is in
- * driver_check(), what must never be sent in fake_pve_conf.c. RECONCILE_SEED=n repeats a random
+ * driver_check(), what must never be sent in fake_pve_watch.c. RECONCILE_SEED=n repeats a random
  * run, RECONCILE_RUNS=n makes more of them, RECONCILE_TRACE=1 shows what happened in the failing
  * one.
  */
