@@ -30,7 +30,7 @@ enum {
     ENGINE_RETRY_MAX_S = 300,
     ENGINE_MACHINES_S = 3600, /* the list of machine types is asked for again */
     ENGINE_LOCK_POLL_MS = 200,
-    ENGINE_DEBT_MAX_S = 600, /* so long after we stopped a start we still make it */
+    ENGINE_DEBT_MAX_S = 600,        /* so long after we stopped a start we still make it */
     ENGINE_CONFIGS_FRESH_MS = 1000, /* a look at all configurations of this node is good for that */
     ENGINE_LOAD_STEP_MS = 5,        /* of reading all files, per turn of the event loop */
     ENGINE_LOAD_HOOK_MS = 700,      /* what a hook may wait for it */
@@ -200,6 +200,9 @@ int engine_claims_load(struct engine *engine, int64_t ms);
 /* All is read, and this node's configurations anew, unless that was a moment ago. True: something
  * was looked at. */
 bool engine_claims_refresh(struct engine *engine);
+/* The same, at any rate of those on this node that share something with this fingerprint: what an
+ * administrator has just set right is no obstacle any more. */
+bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp);
 /* Which VM it is that was made what its fingerprint says, as its journal has it. */
 int engine_claims_bind(struct vm *vm);
 /* That fingerprint came, changed or went. */

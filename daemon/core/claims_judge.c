@@ -187,7 +187,19 @@ static int where_text(const struct judge *j, uint32_t vmid, struct buf *text)
 
 static int tell_copy(struct judge *j, const struct other *other, const char *where)
 {
+    CLEANUP(buf_fini) struct buf cure = BUF_INIT(0);
     struct claims_owner owner;
+
+    if (other->smbios) {
+        buf_addf(&cure, "qm set %u --smbios1 uuid=$(uuidgen)", other->vmid);
+    }
+    if (other->mac) {
+        buf_addf(&cure, "%sqm set %u --netN with another MAC address", cure.len > 0 ? " and " : "",
+                 other->vmid);
+    }
+    if (cure.error != 0) {
+        return cure.error;
+    }
 
     if (claims_find(j->claims, other->vmid, CLAIMS_CONFIG, &owner) && owner.node != NULL) {
         j->out->elsewhere = true;
@@ -195,13 +207,10 @@ static int tell_copy(struct judge *j, const struct other *other, const char *whe
     return notes_add(
         &j->out->refusals,
         "VM %u%s carries %s already, and no identity is given out twice. If VM %u is a copy, "
-        "destroy it, or give it an identity of its own%s (%s%s%s); if VM %u is that machine now: "
+        "destroy it, or give it an identity of its own%s (%s); if VM %u is that machine now: "
         "pve-hwid move %u %u",
         other->vmid, where, other->keys.data, other->vmid, *where != '\0' ? " there" : "",
-        other->smbios ? "qm set VMID --smbios1 uuid=$(uuidgen)" : "",
-        other->smbios && other->mac ? " and " : "",
-        other->mac ? "qm set VMID --netN with another MAC address" : "", j->vmid, other->vmid,
-        j->vmid);
+        cure.data, j->vmid, other->vmid, j->vmid);
 }
 
 static int tell(struct judge *j, const struct other *other)
