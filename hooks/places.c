@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/former.h"
 #include "hook.h"
 #include "io/file.h"
 
@@ -75,6 +76,18 @@ bool hook_cluster_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE]
 bool hook_hold_file(const struct hook *hook, bool local, char path[HOOK_PATH_SIZE])
 {
     return local ? local_file(hook, "hold", path) : cluster_file(hook, "hold", path);
+}
+
+bool hook_former(const struct hook *hook, char path[HOOK_PATH_SIZE])
+{
+    return hook_path(hook, path, "%s/pve-hwid/%u" FORMER_SUFFIX,
+                     place(hook, hook->settings->pve_dir, "/etc/pve"), hook->call.vmid);
+}
+
+bool hook_storages(const struct hook *hook, char path[HOOK_PATH_SIZE])
+{
+    return hook_path(hook, path, "%s/storage.cfg",
+                     place(hook, hook->settings->pve_dir, "/etc/pve"));
 }
 
 bool hook_config(const struct hook *hook, char path[HOOK_PATH_SIZE])

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 
 const char *const requests_privileges[] = {
@@ -124,13 +125,32 @@ struct api_request *requests_probe(struct requests_vm vm, const struct plan_step
     return STEAL(request);
 }
 
+/* "sata0,machine": the slot that goes first, then the options. NULL with *ret true: none goes. */
+static char *deleted_by(const struct plan_step *step, bool *ret_none)
+{
+    CLEANUP(buf_fini) struct buf keys = BUF_INIT(0);
+
+    if (step->remove != NULL) {
+        buf_adds(&keys, step->remove);
+    }
+    for (size_t i = 0; i < step->n_sets; i++) {
+        if (step->sets[i].value == NULL) {
+            buf_addf(&keys, "%s%s", keys.len > 0 ? "," : "", step->sets[i].option);
+        }
+    }
+    *ret_none = keys.len == 0 && keys.error == 0;
+    return *ret_none ? NULL : buf_steal(&keys);
+}
+
 struct api_request *requests_step(struct requests_vm vm, const struct plan_step *step,
                                   const char *digest)
 {
     CLEANUP(api_request_freep)
     struct api_request *request = request_for(vm, API_PUT, "config");
+    bool none = false;
+    CLEANUP_FREE char *deleted = deleted_by(step, &none);
 
-    if (request == NULL || !add(request, "delete", step->remove)) {
+    if (request == NULL || (deleted == NULL && !none) || !add(request, "delete", deleted)) {
         return NULL;
     }
     for (size_t i = 0; i < step->n_sets; i++) {

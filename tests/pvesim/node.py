@@ -28,6 +28,9 @@ DEFAULT_SETTINGS = {
     # flock for up to 30 s. Off by default, since it is a matter of luck on a real node too.
     "cleanup_race": False,
     "cleanup_delay": 0.0,
+    # False: the cluster has lost its quorum. /etc/pve can be read and not written, and no VM is
+    # started. Not recorded (the recordings are of a single node): after what people report.
+    "quorum": True,
 }
 
 DEFAULT_STORAGES = "dir: local\n\tpath /var/lib/vz\n\tcontent images,rootdir,iso,snippets,backup\n"
@@ -122,6 +125,10 @@ class Node:
 
     def violation(self, what, **details):
         self.record("violations", {"what": what, "time": time.time(), **details})
+
+    def check_quorum(self):
+        if not self.settings()["quorum"]:
+            raise PveError("cluster not ready - no quorum?\n")
 
     # -- the VM's flock ----------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ either place and knows nothing of HTTP.
 """
 import functools
 import hashlib
+import json
 import os
 import re
 
@@ -27,8 +28,9 @@ ROUTES = []
 class Call:
     """One request, authenticated: where it goes, who asks, with which parameters."""
 
-    def __init__(self, node, auth, params, uri, background=None):
+    def __init__(self, node, auth, params, uri, background=None, fault=None):
         self.node, self.auth, self.params, self.uri = node, auth, params, uri
+        self.fault = fault                  # of faults.py: where a change shall fail half-way
         self.background = background        # keeps account of the workers that this process forked
 
     @property
@@ -74,7 +76,7 @@ def find(method, path):
     raise PveError(f"Method '{method} {path}' not implemented", 501)
 
 
-def execute(node, method, path, params, auth, background=None):
+def execute(node, method, path, params, auth, background=None, fault=None):
     """The `data` of the answer; PveError for everything else."""
     entry, uri = find(method, path)
     check_node(node, uri, entry)
@@ -87,7 +89,7 @@ def execute(node, method, path, params, auth, background=None):
             errors["vmid"] = sentence
     if errors:
         raise PveError("Parameter verification failed.\n", 400, errors)
-    return entry["handler"](Call(node, auth, params, uri, background))
+    return entry["handler"](Call(node, auth, params, uri, background, fault))
 
 
 def check_node(node, uri, entry):
@@ -264,9 +266,28 @@ def ha_groups(_call):
 
 @route("GET", "/cluster/status", need=AUDIT)
 def cluster_status(call):
+    if found := members(call.node):
+        return found
     return [{"id": f"node/{call.node.name}", "ip": "127.0.0.1", "level": "", "local": 1,
              "nodeid": 0,
              "name": call.node.name, "online": 1, "type": "node"}]
+
+
+def members(node):
+    """The cluster as pmxcfs tells it, for a node that is in one."""
+    try:
+        with open(node.path("etc/pve/.members"), encoding="utf-8") as f:
+            found = json.load(f)
+    except FileNotFoundError:       # a node that the replay made
+        return []
+    if "cluster" not in found:
+        return []
+    cluster = found["cluster"]
+    return [{"id": "cluster", "type": "cluster", "name": cluster["name"], "nodes": cluster["nodes"],
+             "quorate": cluster["quorate"], "version": cluster["version"]}] + [
+        {"id": f"node/{name}", "type": "node", "name": name, "nodeid": entry["id"], "level": "",
+         "ip": entry["ip"], "local": int(name == node.name), "online": entry["online"]}
+        for name, entry in found["nodelist"].items()]
 
 
 fixed("GET", "/cluster/config/nodes", [], need=AUDIT)
@@ -330,7 +351,9 @@ def lists_to_text(params):
 
 @route("PUT", "/nodes/{node}/qemu/{vmid}/config", need=CHANGE_NEED, params=CHANGE, daemon=True)
 def put_config(call):
-    update.execute(update.prepare(call.node, call.vmid, lists_to_text(call.params), call.auth))
+    change = update.prepare(call.node, call.vmid, lists_to_text(call.params), call.auth)
+    change.fault = call.fault
+    update.execute(change)
 
 
 @route("POST", "/nodes/{node}/qemu/{vmid}/config", need=CHANGE_NEED, params=CHANGE, daemon=True)
@@ -443,6 +466,8 @@ def power(action, kind, work, params, ha=None):
         for name in ROOT_PARAMS:
             if name in call.params and not call.auth.is_root:
                 raise param_error(**{name: "Only root may use this option."})
+        if action == "start":
+            call.node.check_quorum()
         found = ha_read(call.node)[0]
         if ha and call.vmid in found:
             return call.worker("ha" + action, lambda log: ha_request(call, action, ha, found, log))
