@@ -77,6 +77,15 @@ int engine_metrics(struct engine *engine, json_t **ret_metrics); /* -ENOMEM */
 void engine_count_hook(struct engine *engine, enum wire_phase phase, enum counters_answer answer,
                        uint64_t us);
 
+/* Does the VM run, on that node of the cluster? Answered later, exactly once; `err` NULL: it is
+ * known. */
+struct engine_question;
+typedef void (*engine_running_done)(void *userdata, bool running, const struct err *err);
+int engine_running(struct engine *engine, uint32_t vmid, const char *node, engine_running_done done,
+                   void *userdata, struct engine_question **ret, struct err *err);
+/* Nobody wants to know any more: `done` is not called. */
+void engine_running_forget(struct engine_question *question);
+
 /* --- apply --- */
 
 struct engine_watch;

@@ -203,6 +203,9 @@ int engine_claims_load(struct engine *engine, int64_t ms);
 /* All is read, and this node's configurations anew, unless that was a moment ago. True: something
  * was looked at. */
 bool engine_claims_refresh(struct engine *engine);
+/* The same, at any rate of those on this node that share something with this fingerprint: what an
+ * administrator has just set right is no obstacle any more. */
+bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp);
 /* Which VM it is that was made what its fingerprint says, as its journal has it. */
 int engine_claims_bind(struct vm *vm);
 /* That fingerprint came, changed or went. */

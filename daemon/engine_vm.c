@@ -261,9 +261,12 @@ int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret,
     if (rc < 0) {
         return rc;
     }
-    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && engine->loaded &&
-        engine_claims_refresh(engine)) {
-        return assess_once(engine, vmid, ret, err);
+    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && engine->loaded) {
+        bool fresh = engine_claims_refresh(engine);
+
+        if (engine_claims_recheck(engine, vmid, a->fp) || fresh) {
+            return assess_once(engine, vmid, ret, err);
+        }
     }
     *ret = STEAL(a);
     return 0;
