@@ -42,6 +42,8 @@ bool hook_path(const struct hook *hook, char path[HOOK_PATH_SIZE], const char *f
     PRINTF_LIKE(3, 4);
 bool hook_local_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_cluster_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE]);
+/* VMID.hold: beside the cluster's fingerprint, or beside the local one. */
+bool hook_hold_file(const struct hook *hook, bool local, char path[HOOK_PATH_SIZE]);
 bool hook_former(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_storages(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_config(const struct hook *hook, char path[HOOK_PATH_SIZE]);

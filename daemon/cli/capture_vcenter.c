@@ -175,7 +175,7 @@ static void run_fini(struct vcenter_run *run)
         free(run->told[i].message);
     }
     free(run->told);
-    free(run->certificate);
+    free(run->pin);
     free(run->url);
 }
 

@@ -204,6 +204,14 @@ int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, st
     return file_replace_bytes(dir_fd, path, mode, text, strlen(text), err);
 }
 
+int file_remove(int dir_fd, const char *path, struct err *err)
+{
+    if (unlinkat(dir_fd, path, 0) < 0) {
+        return err_set(err, -errno, "%s: cannot remove: %s", path, strerror(errno));
+    }
+    return sync_parent(dir_fd, path, err);
+}
+
 int file_open_append(int dir_fd, const char *path, mode_t mode, int *ret_fd, struct err *err)
 {
     const int flags = O_RDWR | O_APPEND | O_NOFOLLOW;
