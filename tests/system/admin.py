@@ -59,7 +59,7 @@ def tool_json(node, *argv):
 
 def root(node, verb, *argv, check=False):
     """One of our commands as root types it."""
-    more = ["--socket", node.path("run/pve-hwid/socket")] if verb == "doctor" else []
+    more = ["--socket", node.path("run/pve-hwid/socket")] if verb in ("attach", "doctor") else []
     return node.run(node.path("usr/bin/pve-hwid"), verb, "--root", node.root, *more, *argv,
                     env=environment(node), check=check, timeout=120)
 

@@ -100,7 +100,7 @@ def test_former_hook_with_a_dead_daemon():
         assert out.index("no answer from pve-hwidd") < out.index("old 105 pre-start"), out
 
 
-def test_former_hook_at_migration_resume_and_rollback():
+def test_former_hook_at_migration_and_resume():
     """Starts that are none of ours: the former hook is called as if we were not there."""
     with bare_node() as node:
         ready(node)
@@ -108,13 +108,15 @@ def test_former_hook_at_migration_resume_and_rollback():
         node.vm(105, imported(hookscript=OLD), hook=False)
         root(node, "attach", "105", check=True)
         node.fingerprint(105, fingerprint(policy={"on_drift": "refuse"}), cluster=True)
+        node.set_conf(105, node.read(node.conf_path(105)) + "lock: suspended\n")
+        contains(node.qm("start", 105).stdout, "pve-hwid: VM 105:", "resume")
+        equal(old_calls(node), ["105 pre-start", "105 post-start"], "resume")
+        node.qm("stop", 105, check=True)
+        os.unlink(node.path("old.log"))
+        os.makedirs(node.path("etc/pve/nodes/pve2/qemu-server"))
+        os.rename(node.path(node.conf_path(105)), node.path("etc/pve/nodes/pve2/qemu-server/105.conf"))
         node.qm("start", 105, "--migratedfrom", "pve2", "--skiplock")
-        os.rename(node.path("old.log"), node.path("old.1")) if old_calls(node) else None
-        node.set_conf(105, node.read(node.conf_path(105)).replace("[", "["))
-        with open(node.path(node.conf_path(105)), "a", encoding="utf-8") as f:
-            f.write("lock: suspended\n")
-        node.qm("start", 105)
-        contains("\n".join(old_calls(node)), "105 pre-start", "resume")
+        equal(old_calls(node)[:1], ["105 pre-start"], "incoming migration")
 
 
 def test_detach_gives_the_former_hook_back():
@@ -194,6 +196,16 @@ def test_hook_must_be_there_first():
         err = root(node, "attach", "105").stderr
         contains(err, "node pve2 does not have the hook", "stderr")
         contains(err, "whether node pve3 has the hook is not known (it is offline)", "stderr")
+
+
+def test_attached_vm_is_rewritten_early():
+    with bare_node() as node:
+        ready(node)
+        node.vm(105, imported(), hook=False)
+        node.fingerprint(105, small_fingerprint(), cluster=True)
+        wait_for("it was seen", lambda: "its hookscript is not pve-hwid" in node.log_text())
+        root(node, "attach", "105", check=True)
+        wait_for("it is rewritten", lambda: "base64=1" in node.conf(105)["smbios1"])
 
 
 def test_old_note_is_never_taken_for_a_former_hook():
