@@ -36,8 +36,8 @@ def bare_node(**more):
         yield node
 
 
-def configure(node, **more):
-    node.write("etc/pve-hwid/pve-hwid.conf", node.config_text(**more))
+def configure(on, **more):
+    on.write("etc/pve-hwid/pve-hwid.conf", on.config_text(**more))
 
 
 def environment(node):
