@@ -76,9 +76,9 @@ int engine_claims_bind(struct vm *vm)
 {
     const struct record_memory *memory = &vm->memory;
 
-    return memory->bound_ctime == 0 ? 0
-                                    : claims_bind(vm->engine->claims, vm->vmid, memory->bound_ctime,
-                                                  memory->bound_name);
+    return memory->bound_ctime == 0
+               ? 0
+               : claims_bind(vm->engine->claims, vm->vmid, memory->bound_ctime, memory->bound_name);
 }
 
 /* --- this node's configurations --------------------------------------------------------------- */
@@ -87,8 +87,7 @@ static int set_config(struct engine *engine, const struct store_item *item,
                       const struct pveconf *conf)
 {
     const struct pveconf_section *pending = pveconf_section(conf, PVECONF_PENDING);
-    struct claims_owner owner = {
-        .vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = item->stamp};
+    struct claims_owner owner = {.vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = item->stamp};
     struct identity ids[2] = {{0}, {0}}; /* what runs, and what will: both count */
     int rc = identity_of_config(conf, &ids[0]);
 

@@ -206,3 +206,35 @@ int engine_queue_turn(sd_event_source *source, void *userdata)
     look(engine, vmid, cause);
     return 0;
 }
+
+/* A start that we make is none of the first round: it takes as long as the VM does. What is stuck
+ * stays so until somebody brings a storage back. */
+static bool is_settling(struct engine *engine, const struct vm *vm)
+{
+    const struct vm_summary *summary = engine_summary(engine, vm->vmid);
+
+    return vm->reconcile != NULL &&
+           (summary == NULL || (summary->state != VM_STARTING && summary->state != VM_STUCK));
+}
+
+bool engine_is_settling(struct engine *engine)
+{
+    if (engine->queue_head < engine->n_queue) {
+        return true;
+    }
+    if (engine->settings->early && engine->n_summaries > 0 && engine->machines.n == 0) {
+        return true; /* the list of machine types is PVE's first answer; all are queued again then
+                      */
+    }
+    for (const struct vm *vm = engine->vms; vm != NULL; vm = vm->next) {
+        if (is_settling(engine, vm)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned engine_ready_patience_s(const struct engine *engine)
+{
+    return engine->settings->ready_patience_s;
+}

@@ -20,9 +20,9 @@
 
 enum {
     PARALLEL = 2,
-    FRESH_MS = 30000,      /* before a change */
+    FRESH_MS = 30000,       /* before a change */
     RIVALS_FRESH_MS = 3000, /* ... where a VM of another node is the obstacle */
-    WAIT_MS = 15000,       /* a reconciliation waits no longer */
+    WAIT_MS = 15000,        /* a reconciliation waits no longer */
     ALL_EVERY_S = 600,
     SHARE = 20, /* of the time, one part */
     RETRY_S = 60,
@@ -40,13 +40,13 @@ struct survey {
     size_t next; /* of vms, to be read */
     struct reading readings[PARALLEL];
     bool under_way;
-    bool all;                     /* read them all; else what is new or in the way */
-    struct claims_rivals rivals;  /* to be read in any case */
-    struct notes away;            /* nodes that did not answer in this survey */
-    size_t unread;                /* VMs whose configuration could not be had */
-    char *why;                    /* of the first one */
-    int64_t begun_ms, ended_ms;   /* of the last one; 0: never */
-    bool doubt;                   /* a VM went somewhere */
+    bool all;                    /* read them all; else what is new or in the way */
+    struct claims_rivals rivals; /* to be read in any case */
+    struct notes away;           /* nodes that did not answer in this survey */
+    size_t unread;               /* VMs whose configuration could not be had */
+    char *why;                   /* of the first one */
+    int64_t begun_ms, ended_ms;  /* of the last one; 0: never */
+    bool doubt;                  /* a VM went somewhere */
     sd_event_source *timer, *limit;
 };
 
@@ -150,7 +150,8 @@ static void end(struct engine *engine, bool complete)
     survey_vms_fini(&survey->vms);
     survey->next = 0;
     if (survey->all) {
-        engine_survey_in(engine, next > took * SHARE / 1000 ? next : (unsigned)(took * SHARE / 1000));
+        engine_survey_in(engine,
+                         next > took * SHARE / 1000 ? next : (unsigned)(took * SHARE / 1000));
     }
     let_go(engine);
     if (survey->all) { /* a small one was for those who waited */
@@ -168,7 +169,8 @@ static void miss(struct survey *survey, const char *node, const struct api_reply
     }
 }
 
-/* --- one VM after the other -------------------------------------------------------------------- */
+/* --- one VM after the other --------------------------------------------------------------------
+ */
 
 static bool is_away(const struct survey *survey, const char *node)
 {
@@ -276,7 +278,8 @@ static void ask_on(struct engine *engine)
     }
 }
 
-/* --- where they all are ------------------------------------------------------------------------ */
+/* --- where they all are ------------------------------------------------------------------------
+ */
 
 /* What another node had and is not in the list is destroyed. */
 static void drop_gone(struct engine *engine)
@@ -298,8 +301,7 @@ static void on_list(void *userdata, const struct api_reply *reply)
     struct survey *survey = engine->survey;
 
     survey->list_call = NULL;
-    if (reply->result != API_OK ||
-        survey_read_vms(reply->data, engine->node, &survey->vms) < 0) {
+    if (reply->result != API_OK || survey_read_vms(reply->data, engine->node, &survey->vms) < 0) {
         miss(survey, NULL, reply);
         end(engine, false);
         return;
@@ -353,7 +355,8 @@ void engine_survey_in(struct engine *engine, unsigned seconds)
                                      (uint64_t)seconds * 1000000, 1000000, on_timer, engine);
 }
 
-/* --- those who wait ---------------------------------------------------------------------------- */
+/* --- those who wait ----------------------------------------------------------------------------
+ */
 
 static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
 {

@@ -300,9 +300,9 @@ void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct a
                          pveconf_get(a->conf, "lock") != NULL ? VM_DIFFERS : VM_REFUSED, 0,
                          a->plan->refusals.items[0]);
     } else if (plan_is_empty(a->plan)) {
-        engine_set_state(
-            engine, vmid, VM_IN_SYNC, 0,
-            a->attached ? a->twin : "the hook is not attached: pre-start is not checked");
+        engine_set_state(engine, vmid, VM_IN_SYNC, 0,
+                         a->attached ? a->twin
+                                     : "the hook is not attached: pre-start is not checked");
     } else {
         summary = plan_summary(a->plan);
         engine_set_state(engine, vmid, VM_DIFFERS, a->plan->n_changes, summary);

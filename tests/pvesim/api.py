@@ -19,6 +19,7 @@ import time
 import urllib.parse
 
 import access
+import adminroutes  # noqa: F401  (registers its routes)
 import daemons
 import faults
 import routes

@@ -6,6 +6,7 @@ either place and knows nothing of HTTP.
 """
 import functools
 import hashlib
+import json
 import os
 import re
 
@@ -265,9 +266,28 @@ def ha_groups(_call):
 
 @route("GET", "/cluster/status", need=AUDIT)
 def cluster_status(call):
+    if found := members(call.node):
+        return found
     return [{"id": f"node/{call.node.name}", "ip": "127.0.0.1", "level": "", "local": 1,
              "nodeid": 0,
              "name": call.node.name, "online": 1, "type": "node"}]
+
+
+def members(node):
+    """The cluster as pmxcfs tells it, for a node that is in one."""
+    try:
+        with open(node.path("etc/pve/.members"), encoding="utf-8") as f:
+            found = json.load(f)
+    except FileNotFoundError:       # a node that the replay made
+        return []
+    if "cluster" not in found:
+        return []
+    cluster = found["cluster"]
+    return [{"id": "cluster", "type": "cluster", "name": cluster["name"], "nodes": cluster["nodes"],
+             "quorate": cluster["quorate"], "version": cluster["version"]}] + [
+        {"id": f"node/{name}", "type": "node", "name": name, "nodeid": entry["id"], "level": "",
+         "ip": entry["ip"], "local": int(name == node.name), "online": entry["online"]}
+        for name, entry in found["nodelist"].items()]
 
 
 fixed("GET", "/cluster/config/nodes", [], need=AUDIT)

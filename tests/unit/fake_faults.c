@@ -78,7 +78,9 @@ static void detach(struct fake_pve *pve)
     char *volume = disk == NULL ? NULL : fake_pve_volume_of(disk->value);
     char *error = key == NULL ? NULL : fake_pve_edit(pve, key, NULL);
 
-    if (key != NULL && error == NULL) {
+    /* Of a running VM it may have to wait for the stop. */
+    if (key != NULL &&
+        (fake_map_get(&pve->conf, key) == NULL || fake_map_get(&pve->deletes, key) != NULL)) {
         char *all = str_printf("%s%s\n", pve->detached == NULL ? "" : pve->detached, volume);
 
         free(pve->detached);

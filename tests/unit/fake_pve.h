@@ -70,8 +70,9 @@ enum { FAKE_FAULTS_MAX = 12, FAKE_PROBLEM_SIZE = 600 };
 
 struct fake_pve {
     bool gone, running, ha_managed;
-    char *raw;  /* the file as somebody edited it by hand; NULL: as PVE writes it */
-    char *head; /* comment lines; NULL: none */
+    char *raw;              /* the file as somebody edited it by hand; NULL: as PVE writes it */
+    char *head;             /* comment lines; NULL: none */
+    struct fake_map unread; /* its lines that PVE ignores, and drops when it writes */
     struct fake_map conf, pending, deletes; /* deletes: keys only */
     struct fake_snapshot *snapshots;        /* ascending by name */
     size_t n_snapshots, cap_snapshots;
@@ -91,7 +92,7 @@ struct fake_pve {
 
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;
-    unsigned n_requests, n_changing, n_struck;
+    unsigned n_requests, n_changing, n_struck, n_moved;
 
     /* Exit code of the hook; `worker`: type of the task that starts. NULL: not attached. */
     int (*pre_start)(void *userdata, bool ours, const char *worker);
@@ -135,6 +136,8 @@ void fake_pve_stop_by_others(struct fake_pve *pve);
 /* One PUT of somebody else, without a digest; NULL: it went through; else PVE's words, the
  * caller's. `value` NULL: the key is deleted. */
 char *fake_pve_edit(struct fake_pve *pve, const char *key, const char *value);
+/* All that was wrong for a while is over. */
+void fake_pve_calm(struct fake_pve *pve);
 const char *fake_pve_get(const struct fake_pve *pve, const char *key);
 void fake_pve_set(struct fake_pve *pve, const char *key, const char *value); /* NULL: away */
 /* In how many slots of the main section is this volume; how many unusedN name it? */

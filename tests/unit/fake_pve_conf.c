@@ -80,6 +80,8 @@ static void take_line(struct fake_pve *pve, char *line, enum part part)
         take_deletes(pve, value);
     } else if (*value != '\0' && (last != NULL || fake_schema_reads(line, value))) {
         fake_map_set(map, line, value);
+    } else {
+        fake_map_set(&pve->unread, line, value);
     }
 }
 

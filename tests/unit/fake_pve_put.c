@@ -383,6 +383,7 @@ char *fake_pve_put(struct fake_pve *pve, const struct api_request *request, int 
     error = check(pve, &put);
     if (error == NULL) {
         error = carry_out(pve, &put, ret_status);
+        pve->n_moved += error == NULL && put.deletes.n > 0;
         if (!pve->unwatched) {
             fake_watch_after(pve, &put, error == NULL ? &before : NULL);
         }
