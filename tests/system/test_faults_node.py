@@ -377,4 +377,4 @@ def test_all_privileges_missing_names_the_role():
 
 
 if __name__ == "__main__":
-    run(globals(), "faults_node")
+    run(globals(), "faults_node", parallel=4)
