@@ -28,6 +28,13 @@ void engine_free(struct engine *engine);
  * needs a restart and is refused with that sentence. */
 int engine_reload(struct engine *engine, struct settings *settings, struct err *err);
 
+/* Since its start: VMs are still to be looked at or are being rewritten, or PVE's API, without
+ * which that cannot begin, has not answered yet. False for good only as far as nothing new comes
+ * up. */
+bool engine_is_settling(struct engine *engine);
+/* The `ready_patience_s` of the settings in force. */
+unsigned engine_ready_patience_s(const struct engine *engine);
+
 /* --- hooks --- */
 
 /* The answer; lines are borrowed. Called at once or later, exactly once. */

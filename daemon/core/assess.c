@@ -112,6 +112,10 @@ static int make_plan(struct assessment *a, const struct assess_params *params,
     }
     input.fixed = slots;
     rc = pveconf_apply_pending(a->conf, &next);
+    if (rc == 0 && params->undo != NULL) { /* there may be no fingerprint any more */
+        rc = undo_plan(params->undo, params->vmid, next, &a->plan);
+        return rc < 0 ? err_oom(err) : 0;
+    }
     rc = rc < 0 ? rc : name_machine(a);
     rc = rc < 0 ? rc : claims_judge(params->claims, params->vmid, a->fp, next, &others);
     if (rc < 0) {
@@ -144,6 +148,9 @@ static int read_both(const struct assess_texts *texts, const struct assess_param
     rc = read_config(texts, a, &why);
     if (rc < 0) {
         return problem(a, ASSESS_BAD_CONFIG, texts->config_path, rc, &why);
+    }
+    if (params->undo != NULL) {
+        return 0; /* what a fingerprint wants is not asked */
     }
     if (texts->fingerprint_problem != NULL) {
         (void)err_set(&why, -EINVAL, "%s", texts->fingerprint_problem); /* only the text counts */
@@ -189,7 +196,8 @@ int assess(const struct assess_texts *texts, const struct assess_params *params,
     }
     if (texts->config == NULL) {
         a->outcome = ASSESS_NO_CONFIG;
-    } else if (texts->fingerprint == NULL && texts->fingerprint_problem == NULL) {
+    } else if (texts->fingerprint == NULL && texts->fingerprint_problem == NULL &&
+               params->undo == NULL) {
         a->outcome = ASSESS_NO_FINGERPRINT;
         /* Nothing to do with us, so a file that cannot be read is none of our business. */
         if (read_config(texts, a, &why) == -ENOMEM) {
@@ -203,7 +211,7 @@ int assess(const struct assess_texts *texts, const struct assess_params *params,
     }
     if (a->outcome == ASSESS_PLANNED) {
         rc = make_plan(a, params, fixed, n_fixed, &why);
-        if (rc == 0 && a->on_hold != NULL) {
+        if (rc == 0 && a->on_hold != NULL && params->undo == NULL) {
             rc = notes_add(&a->plan->notes,
                            "the VM is %s: nothing is changed until 'pve-hwid resume %u'",
                            a->on_hold, params->vmid);

@@ -24,17 +24,24 @@
 /* Does this call leave `pending` (NULL: a deletion) behind under `key` where it fails late? */
 static bool step_leaves(const struct plan_step *step, const char *key, const char *pending)
 {
-    if (pending == NULL) {
-        return str_equal(step->remove, key);
+    if (pending == NULL && str_equal(step->remove, key)) {
+        return true;
     }
     for (size_t i = 0; i < step->n_sets; i++) {
+        if (pending == NULL || step->sets[i].value == NULL) {
+            if (pending == step->sets[i].value && str_equal(step->sets[i].option, key)) {
+                return true; /* an option that goes */
+            }
+            continue;
+        }
         /* PVE takes the old slot out of a boot order by itself: that one may have any value. */
         if (str_equal(step->sets[i].option, key) &&
             (str_equal(key, "boot") || reconcile_same_value(step->sets[i].value, pending))) {
             return true;
         }
     }
-    return str_equal(step->probe, key) && reconcile_same_value(step->probe_value, pending);
+    return pending != NULL && str_equal(step->probe, key) &&
+           reconcile_same_value(step->probe_value, pending);
 }
 
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
@@ -60,7 +67,7 @@ bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 static int look_in_vain(struct reconcile *r, const struct api_reply *reply,
                         struct reconcile_action *out)
 {
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
     if (!r->blind && !reconcile_has_patience(r, r->params.lock_patience_ms)) {
@@ -441,7 +448,7 @@ static int tell_reverted(struct reconcile *r)
 }
 
 /* After a crash all is looked at afresh, probes included: who knows how long we were away. */
-static int recover(struct reconcile *r, struct reconcile_action *out)
+int reconcile_recover(struct reconcile *r, struct reconcile_action *out)
 {
     r->recovering = false;
     r->end_outcome = RECORD_INTERRUPTED;
@@ -479,12 +486,11 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
     /* The answer was lost, or its record: the deed was done. */
     applied = r->step < r->n_steps &&
               reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED;
-    if (r->recovering) {
-        r->step += applied;
-        return recover(r, out);
-    }
     if (applied) {
         return reconcile_go_to(r, STATE_STEP_RECORD, out);
+    }
+    if (r->recovering) {
+        return reconcile_recover(r, out);
     }
     return reconcile_go_to(r, STATE_LOOK_RECORD, out);
 }

@@ -74,6 +74,11 @@ json_t *record_bind(json_t *begin, int64_t ctime, const char *name)
     return with_text(with_json(begin, "ctime", json_integer((json_int_t)ctime)), "machine", name);
 }
 
+bool record_set_undoes(json_t *begin, const char *txn)
+{
+    return json_object_set_new(begin, "undoes", make_string(txn)) == 0;
+}
+
 json_t *record_step(struct record_head head, size_t step, const char *message)
 {
     json_t *record = with_json(record_new(head, "step"), "step", json_integer((json_int_t)step));

@@ -87,8 +87,15 @@ class Node:
     def run_file(self, vmid, kind):
         return self.path(f"run/qemu-server/{vmid}.{kind}")
 
-    def vmids(self):
-        names = os.listdir(self.conf_dir())
+    def nodes(self):
+        """The names of the cluster's nodes; this one is always there."""
+        return sorted(os.listdir(self.path("etc/pve/nodes")))
+
+    def vmids(self, node=None):
+        try:
+            names = os.listdir(self.conf_dir(node))
+        except FileNotFoundError:
+            names = []
         return sorted(int(n[:-5]) for n in names if re.fullmatch(r"[1-9]\d*\.conf", n))
 
     def check_socket_paths(self):

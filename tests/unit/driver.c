@@ -119,7 +119,12 @@ static void read_texts(const struct driver *d, struct texts *t)
         .fingerprint = t->fingerprint,
         .fingerprint_len = t->fingerprint == NULL ? 0 : strlen(t->fingerprint),
         .fingerprint_path = "/etc/pve/pve-hwid/105.json",
+        .hold_path = "/etc/pve/pve-hwid/105.hold",
     };
+    if (d->hold != NULL && d->actions >= d->hold_at) {
+        t->texts.hold = d->hold;
+        t->texts.hold_len = strlen(d->hold);
+    }
 }
 
 static void texts_fini(struct texts *t)
@@ -392,7 +397,7 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
         return;
     }
     a = driver_assess(d);
-    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && !d->once &&
+    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && !d->once && a->on_hold == NULL &&
         cause != RECONCILE_FOR_HOLD) {
         begin(d, RECONCILE_FOR_DAEMON);
     }

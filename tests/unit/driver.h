@@ -29,6 +29,8 @@ struct driver {
     size_t n_crashes;
     bool raw_start_in_crash;      /* somebody starts the VM while the daemon is dead */
     unsigned journal_fails_at;    /* the n-th record cannot be written; 0: none */
+    const char *hold;             /* text of the hold file; NULL: none; borrowed */
+    unsigned hold_at;             /* the action before which it appears; 0: it is there at once */
     unsigned journal_fails_more;  /* nor so many after it */
     bool quiet;                   /* no d->requests: it grows with every call */
     bool keep_log;                /* of events, for test_alloc_reconcile */
