@@ -104,6 +104,7 @@ static void edit_disk(struct fake_pve *pve)
 
     if (key != NULL) {
         edit(pve, key, value);
+        pve->disk_edited = true;
     }
     free(key);
     free(value);

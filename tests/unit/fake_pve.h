@@ -112,6 +112,7 @@ struct fake_pve {
     bool harmed_by_others;
     char *detached;       /* volumes that somebody else took off, one a line; NULL: none */
     bool twice_live;      /* a running VM was given one image twice */
+    bool disk_edited;     /* somebody else changed an option of a disk */
     bool boot_edited;     /* somebody else did; the order is not ours to answer for */
     bool we_know_it_runs; /* PVE told us so since it was started */
     unsigned changes_while_running;
