@@ -254,6 +254,7 @@ static void drain_told(struct driver *d)
     while (reconcile_next_told(d->r, &told)) {
         driver_say(d, "told", told.text);
         d->told[told.kind]++;
+        d->told_twice = d->told_twice || strstr(told.text, "attached twice") != NULL;
         if (told.kind == RECONCILE_TELL_FAILED || told.kind == RECONCILE_TELL_STUCK ||
             told.kind == RECONCILE_TELL_DOWN) {
             free(d->last_failed);

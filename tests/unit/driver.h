@@ -49,6 +49,7 @@ struct driver {
     bool unwritten_hold, ended_running, stuck, again, look, retry_hold;
     unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start, runs_at_hold;
     unsigned told[DRIVER_TOLD_KINDS];
+    bool told_twice;   /* that a disk is attached twice */
     char *last_failed; /* text of the last TELL_FAILED or STUCK */
     char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */
     struct driver_event *log;
