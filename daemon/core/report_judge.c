@@ -185,7 +185,8 @@ static bool is_off(const struct report_builder *b, const char *attribute)
 }
 
 /* What a captured file says may be anybody's, and what we print here is for root to paste into a
- * shell and into QEMU's command line: no quote, no equals sign, nothing that either of them reads. */
+ * shell and into QEMU's command line: no quote, no equals sign, nothing that either of them reads.
+ */
 static bool can_be_pasted(const char *text)
 {
     for (; *text != '\0'; text++) {

@@ -353,7 +353,7 @@ def test_the_token_is_in_no_log_file_journal_or_process_entry():
                      {"action": "status", "status": 500, "message": "no such thing"},
                      {"action": "status", "status": 401}, {"action": "drop"}):
             faults(node, rule)
-            for argv in (("apply", "105"), ("check", "105"), ("status",), ("list", "--json"), ("log", "105")):
+            for argv in (("apply", "105", "--timeout", "4"), ("check", "105"), ("status",), ("list", "--json"), ("log", "105")):
                 result = node.hwid(*argv, timeout=120)
                 said += result.stdout + result.stderr
         faults(node)
@@ -372,7 +372,7 @@ def test_the_token_is_in_no_log_file_journal_or_process_entry():
         for fd in os.listdir(f"/proc/{pid}/fd"):
             lacks(os.readlink(f"/proc/{pid}/fd/{fd}"), "token", "an open file")
         node.stop_server()
-        said += node.hwid("apply", "105").stdout + node.qm("start", "105").stdout
+        said += node.hwid("apply", "105", "--timeout", "4").stdout + node.qm("start", "105").stdout
         node.start_server()
         files = list(written_by_us(node))
         assert any("journal/105.jsonl" in path for path in files) and any("daemon.log" in path for path in files), files
