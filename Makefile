@@ -133,6 +133,7 @@ INSTALL ?= install
 MAN     := $(wildcard docs/man/*.[1-9])
 LIBEXEC := $(PREFIX)/libexec/pve-hwid
 SHARE   := $(PREFIX)/share/pve-hwid
+EXAMPLE := $(PREFIX)/share/doc/pve-hwid/examples
 UNITS_D ?= $(PREFIX)/lib/systemd/system
 USERS_D := $(PREFIX)/lib/sysusers.d
 CATALOG := $(PREFIX)/lib/systemd/catalog
@@ -147,7 +148,7 @@ install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFI
 	$(INSTALL) -D -m 0644 conf/pve-hwid.catalog $(DESTDIR)$(CATALOG)/pve-hwid.catalog
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink \
 	    conf/capture-windows.ps1
-	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/examples conf/examples/*
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(EXAMPLE) conf/examples/*
 	for page in $(MAN); do $(INSTALL) -D -m 0644 -t \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
 	$(INSTALL) -d -m 0755 $(DESTDIR)/etc/pve-hwid $(DESTDIR)/etc/pve-hwid/fingerprints
@@ -158,7 +159,7 @@ uninstall:  ## takes away what install put there; keeps /etc/pve-hwid, journal a
 	rm -f $(DESTDIR)$(PREFIX)/sbin/pve-hwidd $(DESTDIR)$(PREFIX)/bin/pve-hwid
 	rm -f $(DESTDIR)$(UNITS_D)/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.service
 	rm -f $(DESTDIR)$(USERS_D)/pve-hwid.conf $(DESTDIR)$(CATALOG)/pve-hwid.catalog
-	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
+	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE) $(DESTDIR)$(EXAMPLE)
 	for page in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 
 clean:  ## removes build/
