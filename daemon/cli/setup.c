@@ -330,7 +330,7 @@ static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
 static enum cli_exit setup_run(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(setup_fini) struct setup setup = {0};
-    const struct arg_option options[] = {{"dry-run", '\0', ARG_FLAG, &setup.dry_run},
+    const struct arg_option options[] = {{"dry-run", 'n', ARG_FLAG, &setup.dry_run},
                                          {"remove", '\0', ARG_FLAG, &setup.remove},
                                          {"no-start", '\0', ARG_FLAG, &setup.no_start},
                                          ADMIN_OPTIONS(&setup.admin)};
@@ -356,7 +356,7 @@ const struct verb verb_setup = {
                "file, the content type `snippets` of the storage local, the hook in it, the\n"
                "directories for fingerprints, and starts the daemon. What is so already is left\n"
                "alone; a token that works is kept. Run it on every node of a cluster.\n\n"
-               "  --dry-run      shows each step and its command, and changes nothing\n"
+               "  -n, --dry-run  shows each step and its command, and changes nothing\n"
                "  --remove       takes away what setup made; refused while VMs have our hook\n"
                "  --no-start     leaves the systemd units alone\n"
                "  --config FILE  other settings than /etc/pve-hwid/pve-hwid.conf\n"
