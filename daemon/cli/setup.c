@@ -10,11 +10,11 @@
 
 #include "base/str.h"
 #include "cli/api_ask.h"
-#include "cli/secrets.h"
 #include "cli/setup_do.h"
 #include "cli/vm_hooks.h"
 #include "core/requests.h"
 #include "io/file.h"
+#include "io/process.h"
 
 struct setup {
     struct admin admin;
@@ -310,7 +310,7 @@ static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
     if (code != CLI_OK) {
         return code;
     }
-    secrets_protect_process();
+    process_forbid_dumps();
     rc = gather(setup, &err);
     if (rc == 0) {
         rc = setup->remove ? setup_plan_remove(&setup->facts, &plan, &err)
