@@ -72,6 +72,7 @@ const struct verb *cli_find_verb(const struct cli *cli, const char *name);
 const char *cli_nearest_verb(const struct cli *cli, const char *name);
 
 extern const struct verb verb_apply, verb_capture, verb_check, verb_help, verb_hold, verb_list,
-    verb_log, verb_match, verb_metrics, verb_plan, verb_resume, verb_status, verb_version;
+    verb_log, verb_match, verb_metrics, verb_plan, verb_resume, verb_status, verb_undo,
+    verb_version;
 
 #endif
