@@ -124,6 +124,15 @@ static int make_plan(struct assessment *a, const struct assess_params *params,
     return rc < 0 ? rc : keep_twin(a, &others) < 0 ? err_oom(err) : 0;
 }
 
+static int make_undo_plan(struct assessment *a, const struct assess_params *params, struct err *err)
+{
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL;
+    int rc = pveconf_apply_pending(a->conf, &next);
+
+    rc = rc < 0 ? rc : undo_plan(params->undo, params->vmid, next, &a->plan);
+    return rc < 0 ? err_oom(err) : 0;
+}
+
 static int read_config(const struct assess_texts *texts, struct assessment *a, struct err *err)
 {
     int rc = pveconf_parse(texts->config, texts->config_len, &a->conf, err);
@@ -144,6 +153,9 @@ static int read_both(const struct assess_texts *texts, const struct assess_param
     rc = read_config(texts, a, &why);
     if (rc < 0) {
         return problem(a, ASSESS_BAD_CONFIG, texts->config_path, rc, &why);
+    }
+    if (params->undo != NULL) {
+        return 0; /* what a fingerprint wants is not asked */
     }
     if (texts->fingerprint_problem != NULL) {
         (void)err_set(&why, -EINVAL, "%s", texts->fingerprint_problem); /* only the text counts */
@@ -189,7 +201,8 @@ int assess(const struct assess_texts *texts, const struct assess_params *params,
     }
     if (texts->config == NULL) {
         a->outcome = ASSESS_NO_CONFIG;
-    } else if (texts->fingerprint == NULL && texts->fingerprint_problem == NULL) {
+    } else if (texts->fingerprint == NULL && texts->fingerprint_problem == NULL &&
+               params->undo == NULL) {
         a->outcome = ASSESS_NO_FINGERPRINT;
         /* Nothing to do with us, so a file that cannot be read is none of our business. */
         if (read_config(texts, a, &why) == -ENOMEM) {
@@ -202,8 +215,9 @@ int assess(const struct assess_texts *texts, const struct assess_params *params,
         }
     }
     if (a->outcome == ASSESS_PLANNED) {
-        rc = make_plan(a, params, fixed, n_fixed, &why);
-        if (rc == 0 && a->on_hold != NULL) {
+        rc = params->undo != NULL ? make_undo_plan(a, params, &why)
+                                  : make_plan(a, params, fixed, n_fixed, &why);
+        if (rc == 0 && a->on_hold != NULL && params->undo == NULL) {
             rc = notes_add(&a->plan->notes,
                            "the VM is %s: nothing is changed until 'pve-hwid resume %u'",
                            a->on_hold, params->vmid);

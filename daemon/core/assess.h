@@ -16,13 +16,14 @@
 #include "core/plan.h"
 #include "core/pveconf.h"
 #include "core/smbios_uuid.h"
+#include "core/undo.h"
 
 enum assess_outcome {
     ASSESS_NO_FINGERPRINT,  /* nothing to do with us; conf is there where it can be read */
     ASSESS_NO_CONFIG,       /* no such VM on this node */
     ASSESS_BAD_FINGERPRINT, /* `problem` names file, place and cure */
     ASSESS_BAD_CONFIG,      /* likewise */
-    ASSESS_PLANNED,         /* conf, fp and plan are there */
+    ASSESS_PLANNED,         /* conf, fp (but for an undo) and plan are there */
 };
 
 struct assess_texts {
@@ -44,6 +45,9 @@ struct assess_params {
     const struct machine_list *machines; /* may be NULL */
     enum fingerprint_drift on_drift;     /* for fingerprints that do not say */
     enum fingerprint_on_error on_error;
+    /* Where the plan comes from: NULL: the fingerprint; else a change set that is to be undone,
+     * whatever the fingerprint says, or none. */
+    const struct undo *undo;
     const struct claims *claims; /* who else has which identity; may be NULL */
 };
 

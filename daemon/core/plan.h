@@ -50,7 +50,7 @@ struct plan_change {
 struct plan_step {
     struct plan_set {
         char *option;
-        char *value;
+        char *value; /* NULL: the option goes; never a disk's, that is `remove` */
         char
             *old; /* filled from the journal only: what must be there right before; NULL: nothing */
     } * sets;

@@ -55,6 +55,7 @@ static const char *const cause_names[] = {
     [RECONCILE_FOR_APPLY] = "apply",
     [RECONCILE_FOR_HOLD] = "pre-start",
     [RECONCILE_FOR_RECOVERY] = "recovery",
+    [RECONCILE_FOR_UNDO] = "undo",
 };
 
 const char *reconcile_cause_name(enum reconcile_cause cause)
@@ -84,6 +85,7 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     int rc;
 
     r->owes_start = memory->start_owed || r->cause == RECONCILE_FOR_HOLD;
+    r->undo_open = memory->undoes[0] != '\0';
     if (!memory->open) {
         return 0;
     }

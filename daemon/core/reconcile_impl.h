@@ -10,6 +10,7 @@
 
 #include "core/drive.h"
 #include "core/reconcile.h"
+#include "core/reconcile_fit.h"
 
 enum {
     RECONCILE_FIXED_MAX = 64,
@@ -61,6 +62,7 @@ struct reconcile {
     char *text;
 
     bool owes_start, ha_managed, retry, begun, stuck, recovering;
+    bool undo_open; /* the journal has an undo that is not ended, under way or left */
     bool gone;      /* not on this node any more */
     bool disk_lost; /* somebody carried out a deletion that was pending of ours */
     bool runs;      /* as the look at the leftovers saw it */
@@ -137,6 +139,8 @@ int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct recon
 /* An answer that is no success, outside of the steps: again later, or the end with a sentence. */
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out);
+/* A change set that a crash left is looked at and closed: everything afresh. */
+int reconcile_recover(struct reconcile *r, struct reconcile_action *out);
 /* True until `ms` after the first call; a success calls reconcile_patience_reset(). */
 bool reconcile_has_patience(struct reconcile *r, int64_t ms);
 void reconcile_patience_reset(struct reconcile *r);
@@ -144,7 +148,6 @@ struct record_head reconcile_head(const struct reconcile *r);
 /* What this status/current answer says: does it run, is it HA's to start? */
 bool reconcile_reply_runs(const struct api_reply *reply);
 bool reconcile_reply_is_ha(const struct api_reply *reply);
-bool reconcile_vm_is_gone(const struct api_reply *reply);
 int reconcile_take_steps(struct reconcile *r, const json_t *steps);
 /* Makes r->assessment from texts; -ENOMEM. */
 int reconcile_assess(struct reconcile *r, const struct assess_texts *texts);
@@ -188,17 +191,9 @@ RECONCILE_STATE(started_record);
 RECONCILE_STATE(finished);
 #undef RECONCILE_STATE
 
-/* How a step stands in a configuration. */
-enum reconcile_step_fit { STEP_TO_DO, STEP_APPLIED, STEP_FOREIGN };
-enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
-                                            const struct pveconf *conf);
 /* Is all that the fresh plan changes what an opened set of changes, begun and not ended, had left
  * to do? Then it may be ended although a hold came meanwhile. */
 bool reconcile_ends_what_is_open(const struct reconcile *r);
-/* Alike but for what PVE writes in its own way: order, case of a MAC, size=. */
-bool reconcile_same_value(const char *a, const char *b);
-/* Do two values of drives name one volume? */
-bool reconcile_same_volume(const char *a, const char *b);
 /* An item of GET pending: is it what a call of ours left behind? What somebody else left pending
  * under the same key is not. */
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item);

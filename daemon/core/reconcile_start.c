@@ -29,7 +29,7 @@ static int again(struct reconcile *r, const struct api_reply *reply, enum reconc
 {
     bool denied = reply->result == API_REFUSED && (reply->status == 401 || reply->status == 403);
 
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         r->dropped = "it is not on this node any more";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
@@ -156,8 +156,8 @@ static int watch_in_vain(struct reconcile *r, const struct api_reply *reply,
     return reconcile_go_to(r, STATE_STARTED_RECORD, out);
 }
 
-/* As long as the task runs it is watched, however long: one that fails late (a storage that does not
- * answer) would otherwise leave the VM down without a word. */
+/* As long as the task runs it is watched, however long: one that fails late (a storage that does
+ * not answer) would otherwise leave the VM down without a word. */
 int reconcile_on_watch(struct reconcile *r, const struct reconcile_event *event,
                        struct reconcile_action *out)
 {

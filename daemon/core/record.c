@@ -66,6 +66,11 @@ json_t *record_begin(struct record_head head, const char *cause, const char *key
     return with_json(record, "steps", record_steps_to_json(plan));
 }
 
+json_t *record_undoes(json_t *begin, const char *txn)
+{
+    return with_text(begin, "undoes", txn);
+}
+
 json_t *record_bind(json_t *begin, int64_t ctime, const char *name)
 {
     if (ctime == 0 || *name == '\0') {

@@ -49,6 +49,8 @@ json_t *record_begin(struct record_head head, const char *cause, const char *key
 /* A `begin` that says which VM becomes which machine: its creation (0: not known) and its name
  * (identity_name()). Takes the reference and gives it back. */
 json_t *record_bind(json_t *begin, int64_t ctime, const char *name);
+/* Likewise: it undoes that change set. */
+json_t *record_undoes(json_t *begin, const char *txn);
 /* `message` NULL: it was carried out. */
 json_t *record_step(struct record_head head, size_t step, const char *message);
 json_t *record_stuck(struct record_head head, const char *keys, const char *message);
@@ -69,6 +71,9 @@ struct record_memory {
     bool start_owed;            /* a `held` without started or dropped */
     bool hold_noted;            /* a `hold` without its `resume`; the file is the truth */
     char txn[SMBIOS_UUID_SIZE]; /* of the open change set, or of the owed start; else "" */
+    /* What the open change set undoes; kept while it was left, planned anew, and not ended:
+     * somebody asked for it. "": nothing. */
+    char undoes[SMBIOS_UUID_SIZE];
     json_t *steps; /* of the open change set, as in its `begin`; own reference; NULL: none */
     size_t steps_done;
     char held_key[SMBIOS_UUID_SIZE];    /* a start was stopped for this pair; "" : none */

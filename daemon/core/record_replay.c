@@ -54,20 +54,26 @@ static int apply_begin(struct record_memory *memory, const json_t *record)
     memory->steps = json_incref(json_object_get(record, "steps"));
     set_id(memory->txn, text_of(record, "txn"));
     set_id(memory->last_txn, text_of(record, "txn"));
+    set_id(memory->undoes, text_of(record, "undoes"));
     return str_replace(&memory->last_time, text_of(record, "time"));
 }
 
 static int apply_end(struct record_memory *memory, const json_t *record)
 {
     const char *outcome = text_of(record, "outcome");
+    bool of_undo = memory->undoes[0] != '\0';
 
+    if (!str_equal(outcome, "superseded") && !str_equal(outcome, "interrupted")) {
+        memory->undoes[0] = '\0';
+    }
     /* Without a begin it only says what could not be changed. */
     if (memory->open && (str_equal(outcome, "done") || str_equal(outcome, "partial"))) {
         memory->changes++;
     }
     close_open(memory);
     memory->settled_key[0] = '\0';
-    if (!str_equal(outcome, "partial") && !str_equal(outcome, "failed")) {
+    /* What an undo could not do says nothing about what the fingerprint wants. */
+    if (of_undo || (!str_equal(outcome, "partial") && !str_equal(outcome, "failed"))) {
         return str_replace(&memory->settled_why, NULL);
     }
     memory->settled = str_equal(outcome, "partial") ? RECORD_PARTIAL : RECORD_FAILED;

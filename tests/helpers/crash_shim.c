@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Preloaded into the daemon by system tests: it dies, as by kill -9, at an exact record of its change
- * journal; or its wall clock is another one than ours.
+ * Preloaded into the daemon by system tests: it dies, as by kill -9, at an exact record of its
+ * change journal; or its wall clock is another one than ours.
  *
  *   HWID_CRASH_RECORD=N   the N-th record since the start
  *   HWID_CRASH_WHEN=      torn: half of it is in the file; written: all of it, not yet synced;
@@ -50,8 +50,8 @@ static void die(void)
 
 ssize_t write(int fd, const void *bytes, size_t len)
 {
-    ssize_t (*real)(int, const void *, size_t) =
-        (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+    ssize_t (*real)(int, const void *,
+                    size_t) = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
     ssize_t done;
 
     if (!is_journal(fd)) {
@@ -97,8 +97,8 @@ static long shift(void)
 
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
-    int (*real)(clockid_t, struct timespec *) =
-        (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int (*real)(clockid_t, struct timespec *) = (int (*)(clockid_t, struct timespec *))dlsym(
+        RTLD_NEXT, "clock_gettime");
     int rc = real(id, ts);
 
     if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) {

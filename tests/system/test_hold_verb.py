@@ -81,7 +81,9 @@ def test_its_start_goes_on_with_one_line():
 
 def test_a_policy_of_refuse_waits_for_the_end_of_the_hold():
     with checked_node() as node:
-        prepared(node, on_drift="refuse", on_error="refuse")
+        prepared(node, hold=False, daemon=False, on_drift="refuse", on_error="refuse")
+        node.start_daemon(early=0)
+        verb(node, "hold", "105")
         equal(node.qm("start", "105").returncode, 0, "start")
         node.qm("stop", "105")
         verb(node, "resume", "105")
