@@ -129,17 +129,84 @@ static char *order_until_deleted(const struct plan_step *step, const char *to, c
     return buf_steal(&out);
 }
 
-/* An option that is no disk. With the disk's call where it goes, else late. */
-static int undo_option(struct undoing *u, const struct plan_step *step, const struct plan_set *set,
-                       struct plan_step *call, bool certain)
+/* The order without what is not there: PVE would refuse it, and no such name had any effect.
+ * Anything but an order is as it is. The caller's; NULL: no memory. */
+static char *order_of_present(const struct undoing *u, const char *order)
 {
+    CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
+    CLEANUP_FREE char *devices = NULL;
+    char *state = NULL;
+
+    if (!str_starts(order, "order=")) {
+        return str_dup(order);
+    }
+    devices = str_dup(order + strlen("order="));
+    if (devices == NULL) {
+        return NULL;
+    }
+    for (char *d = strtok_r(devices, ";", &state); d != NULL; d = strtok_r(NULL, ";", &state)) {
+        if (now(u, d) != NULL) {
+            buf_addf(&out, "%s%s", out.len == 0 ? "order=" : ";", d);
+        }
+    }
+    return out.len == 0 && out.error == 0 ? str_dup(order) : buf_steal(&out);
+}
+
+/* What the option has to be once this step is undone; *ret NULL: nothing. 0 or -ENOMEM. */
+static int value_before(const struct undoing *u, const struct plan_set *set, char **ret)
+{
+    if (set->old == NULL) {
+        *ret = NULL;
+        return 0;
+    }
+    *ret = str_equal(set->option, "boot") ? order_of_present(u, set->old) : str_dup(set->old);
+    return *ret == NULL ? -ENOMEM : 0;
+}
+
+/* A boot order of an earlier step: what this one made of it, and perhaps more, is undone already.
+ * 1, 0 or -ENOMEM. */
+static int is_undone_order(const struct undoing *u, size_t index, const char *order)
+{
+    for (size_t i = 0; i < index; i++) {
+        const struct plan_step *step = &u->undo->steps[i];
+
+        for (size_t j = 0; j < step->n_sets; j++) {
+            const struct plan_set *set = &step->sets[j];
+            CLEANUP_FREE char *old = NULL;
+
+            if (!str_equal(set->option, "boot")) {
+                continue;
+            }
+            if (value_before(u, set, &old) < 0) {
+                return -ENOMEM;
+            }
+            if (reconcile_same_value(order, old) || reconcile_same_value(order, set->value)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* An option that is no disk. With the disk's call where it goes, else late. */
+static int undo_option(struct undoing *u, size_t index, const struct plan_set *set,
+                       struct plan_step *call)
+{
+    const struct plan_step *step = &u->undo->steps[index];
     const struct plan_set *disk = disk_of(step);
     CLEANUP_FREE char *interim = NULL;
+    CLEANUP_FREE char *old = NULL;
     const char *is = now(u, set->option);
-    int rc;
+    int rc = value_before(u, set, &old);
 
-    if (reconcile_same_value(is, set->old)) {
-        return 0;
+    if (rc < 0 || reconcile_same_value(is, old)) {
+        return rc;
+    }
+    if (call == NULL && str_equal(set->option, "boot")) {
+        rc = is_undone_order(u, index, is);
+        if (rc != 0) {
+            return rc < 0 ? rc : 0;
+        }
     }
     if (set->old == NULL && step->remove != NULL && str_equal(set->option, "boot")) {
         interim = order_until_deleted(step, disk->option, set->value);
@@ -148,15 +215,15 @@ static int undo_option(struct undoing *u, const struct plan_step *step, const st
         }
     }
     if (!reconcile_same_value(is, set->value) && !(interim != NULL && str_equal(is, interim))) {
-        return certain ? refuse_foreign(u, set->option, set->value) : 0;
+        return u->undo->certain[index] ? refuse_foreign(u, set->option, set->value) : 0;
     }
-    if (call != NULL && set->old != NULL) {
-        rc = plan_step_set(call, set->option, set->old);
+    if (call != NULL && old != NULL) {
+        rc = plan_step_set(call, set->option, old);
     } else {
-        rc = set_late(u, set->option, set->old);
+        rc = set_late(u, set->option, old);
         rc = rc < 0 || call == NULL || interim == NULL ? rc : plan_step_set(call, "boot", interim);
     }
-    return rc < 0 ? rc : make(u, set->option, set->old);
+    return rc < 0 ? rc : make(u, set->option, old);
 }
 
 /* PVE dropped bootdisk= when boot= got an order; without an order it counts again. */
@@ -240,7 +307,7 @@ static int undo_step(struct undoing *u, size_t index)
     }
     for (size_t i = 0; i < step->n_sets && rc == 0; i++) {
         if (&step->sets[i] != disk) {
-            rc = undo_option(u, step, &step->sets[i], call, certain);
+            rc = undo_option(u, index, &step->sets[i], call);
             rc = rc < 0 ? rc : undo_bootdisk(u, &step->sets[i]);
         }
     }

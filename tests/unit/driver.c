@@ -135,8 +135,10 @@ static void texts_fini(struct texts *t)
 
 static struct assess_params assess_params(const struct driver *d)
 {
-    return (struct assess_params){
-        .vmid = DRIVER_VMID, .on_drift = FINGERPRINT_DRIFT_RESTART, .on_error = d->on_error};
+    return (struct assess_params){.vmid = DRIVER_VMID,
+                                  .on_drift = FINGERPRINT_DRIFT_RESTART,
+                                  .on_error = d->on_error,
+                                  .undo = d->undo};
 }
 
 struct assessment *driver_assess(struct driver *d)
@@ -498,6 +500,22 @@ void driver_run(struct driver *d, enum reconcile_cause cause)
 {
     begin(d, cause);
     run(d, cause);
+}
+
+bool driver_undo(struct driver *d)
+{
+    CLEANUP(undo_freep) struct undo *undo = NULL;
+
+    if (undo_find(d->journal, DRIVER_VMID, NULL, &undo, NULL) < 0) {
+        return false;
+    }
+    d->hold = "{\"format\":1,\"since\":\"t\",\"by\":\"root\"}";
+    d->hold_at = 0;
+    d->undo = undo;
+    d->pve.may_undo = true;
+    driver_run(d, RECONCILE_FOR_UNDO);
+    d->undo = NULL;
+    return true;
 }
 
 void driver_start(struct driver *d)

@@ -29,6 +29,7 @@ struct driver {
     size_t n_crashes;
     bool raw_start_in_crash;      /* somebody starts the VM while the daemon is dead */
     unsigned journal_fails_at;    /* the n-th record cannot be written; 0: none */
+    const struct undo *undo;      /* of driver_undo(), while it lasts */
     const char *hold;             /* text of the hold file; NULL: none; borrowed */
     unsigned hold_at;             /* the action before which it appears; 0: it is there at once */
     unsigned journal_fails_more;  /* nor so many after it */
@@ -60,6 +61,8 @@ void driver_fini(struct driver *d);
 void driver_run(struct driver *d, enum reconcile_cause cause);
 /* Somebody starts the VM: the hook decides; where it holds, all that follows. */
 void driver_start(struct driver *d);
+/* Puts the VM on hold and undoes the last change set that did something; false: there is none. */
+bool driver_undo(struct driver *d);
 /* Goes on with what is unfinished, for another few hours. */
 void driver_settle(struct driver *d);
 /* Does `word` come in d->requests? How often? */
