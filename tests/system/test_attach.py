@@ -6,7 +6,7 @@ import json
 import os
 
 import tap
-from admin import bare_node, join, root, root_json, setup, tool
+from admin import bare_node, environment, join, root, root_json, setup, tool
 from node import wait_for
 from tap import contains, differs_no_more, equal, fingerprint, imported, lacks, small_fingerprint
 
@@ -227,7 +227,6 @@ def test_old_note_is_never_taken_for_a_former_hook():
 
 def test_killed_between_any_two_steps_a_vm_keeps_a_hook_that_runs():
     """qm is replaced by one that does nothing, or everything, and dies with its parent."""
-    from admin import environment
     for what in ("attach", "detach"):
         for when in ("before", "after"):
             with bare_node() as node:
