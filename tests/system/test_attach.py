@@ -173,6 +173,7 @@ def test_all_means_this_node_and_those_with_a_fingerprint():
         answer, code = root_json(node, "detach", "--all")
         equal((code, [(v["vmid"], v["state"]) for v in answer["vms"]]),
               (0, [(105, "done"), (106, "done")]), "detach --all")
+        equal(root(node, "detach", "--all").stdout, "There is no VM on this node to detach.\n", "again")
 
 
 def test_locked_vm_is_left_alone():
