@@ -112,6 +112,7 @@ static void answer(struct hook_wait *wait)
 
     vm->hook = NULL;
     log_answer(wait);
+    vm->engine->counters.unchecked += what == PRESTART_WARN;
     if (what == PRESTART_GO || what == PRESTART_WARN) {
         mark_starting(vm, &wait->call);
         if (wait->prestart.in_sync) {
@@ -517,6 +518,7 @@ int engine_hook(struct engine *engine, const struct wire_hook_call *call, engine
         if (hook_pre_start(engine, call, done, userdata, &err) == 0) {
             return 0;
         }
+        engine->counters.unchecked++;
         (void)notes_add(&lines, "WARNING: VM %u was not checked: %s", call->vmid, err.text);
         engine_say(engine, call->vmid, LOG_ERR, MESSAGE_CHANGE_FAILED, "VM %u starts unchecked: %s",
                    call->vmid, err.text);

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "core/wire.h"
+#include "io/clock.h"
 
 /* --- errors
  * ----------------------------------------------------------------------------------------- */
@@ -56,7 +57,21 @@ static uint32_t get_vmid(struct server_call *call)
 struct hook_call {
     struct server_call *call;
     struct engine *engine;
+    enum wire_phase phase;
+    uint64_t asked_us;
+    bool gone;
 };
+
+static void count_hook(const struct hook_call *hook_call, enum wire_hook_exit exit_code)
+{
+    enum counters_answer answer = exit_code == WIRE_HOOK_RESTART  ? COUNTERS_RESTART
+                                  : exit_code == WIRE_HOOK_REFUSE ? COUNTERS_REFUSE
+                                                                  : COUNTERS_GO;
+
+    engine_count_hook(hook_call->engine, hook_call->phase,
+                      hook_call->gone ? COUNTERS_ABANDONED : answer,
+                      clock_monotonic_us() - hook_call->asked_us);
+}
 
 static void on_hook_done(void *userdata, enum wire_hook_exit exit_code, const struct notes *lines)
 {
@@ -65,6 +80,7 @@ static void on_hook_done(void *userdata, enum wire_hook_exit exit_code, const st
 
     server_call_on_gone(hook_call->call, NULL, NULL);
     server_call_reply(hook_call->call, wire_hook_reply_to_json(&reply));
+    count_hook(hook_call, exit_code);
     free(hook_call);
 }
 
@@ -72,6 +88,7 @@ static void on_hook_gone(void *userdata)
 {
     struct hook_call *hook_call = userdata;
 
+    hook_call->gone = true;
     engine_hook_gone(hook_call->engine, hook_call);
 }
 
@@ -87,6 +104,7 @@ static void method_hook(struct server_call *call, void *userdata)
         return;
     }
     if (hook.phase == WIRE_PRE_START && server_call_is_gone(call)) {
+        engine_count_hook(methods->engine, hook.phase, COUNTERS_ABANDONED, 0);
         server_call_reply(call, json_object()); /* that hook has decided by itself */
         return;
     }
@@ -95,7 +113,10 @@ static void method_hook(struct server_call *call, void *userdata)
         fail(call, hook.vmid, -ENOMEM, &(struct err){"out of memory"});
         return;
     }
-    *hook_call = (struct hook_call){.call = call, .engine = methods->engine};
+    *hook_call = (struct hook_call){.call = call,
+                                    .engine = methods->engine,
+                                    .phase = hook.phase,
+                                    .asked_us = clock_monotonic_us()};
     server_call_on_gone(call, on_hook_gone, hook_call);
     (void)engine_hook(methods->engine, &hook, on_hook_done, hook_call); /* it always answers */
 }
@@ -151,6 +172,18 @@ static void method_status(struct server_call *call, void *userdata)
         return;
     }
     server_call_reply(call, status);
+}
+
+static void method_metrics(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    json_t *metrics = NULL;
+
+    if (engine_metrics(methods->engine, &metrics) < 0) {
+        fail(call, 0, -ENOMEM, &(struct err){"out of memory"});
+        return;
+    }
+    server_call_reply(call, metrics);
 }
 
 enum { LOG_PART = 50 }; /* records of one reply: a begin record may have some KiB */
@@ -383,7 +416,8 @@ static void apply_dry(struct server_call *call, struct methods *methods, uint32_
 {
     struct err err = {""};
     json_t *plan = NULL;
-    const char *outcome = "differs";
+    CLEANUP_FREE char *on_hold = engine_on_hold(methods->engine, vmid);
+    const char *outcome = on_hold == NULL ? "differs" : "refused";
     int rc = engine_plan(methods->engine, vmid, &plan, &err);
 
     if (rc < 0) {
@@ -414,6 +448,44 @@ static void method_apply(struct server_call *call, void *userdata)
     }
 }
 
+/* --- hold and resume
+ * ------------------------------------------------------------------------------------ */
+
+/* The file counts, and root's command line writes it: we are told that it came or went. */
+static void hold_changed(struct server_call *call, struct methods *methods, bool expected)
+{
+    uint32_t vmid = get_vmid(call);
+    CLEANUP_FREE char *on_hold = NULL;
+    struct err err = {""};
+    int rc;
+
+    if (vmid == 0) {
+        return;
+    }
+    rc = engine_hold_changed(methods->engine, vmid, &on_hold, &err);
+    if (rc == 0 && (on_hold != NULL) != expected) {
+        rc = expected ? err_set(&err, -EINVAL,
+                                "VM %u has no hold file: use 'pve-hwid hold %u', which writes it",
+                                vmid, vmid)
+                      : err_set(&err, -EINVAL, "VM %u is still %s", vmid, on_hold);
+    }
+    if (rc < 0) {
+        fail(call, vmid, rc, &err);
+        return;
+    }
+    server_call_reply(call, json_pack("{s:s}", "detail", on_hold == NULL ? "" : on_hold));
+}
+
+static void method_hold(struct server_call *call, void *userdata)
+{
+    hold_changed(call, userdata, true);
+}
+
+static void method_resume(struct server_call *call, void *userdata)
+{
+    hold_changed(call, userdata, false);
+}
+
 const struct server_method methods_table[] = {
     {"io.pvehwid.Hook", SERVER_ROOT_ONLY, method_hook},
     /* What a configuration says is root's, as /etc/pve is; anybody may know how we are. */
@@ -421,7 +493,10 @@ const struct server_method methods_table[] = {
     {"io.pvehwid.Report", SERVER_ROOT_ONLY, method_report},
     {"io.pvehwid.Check", SERVER_ROOT_ONLY, method_check},
     {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
+    {"io.pvehwid.Hold", SERVER_ROOT_ONLY, method_hold},
+    {"io.pvehwid.Resume", SERVER_ROOT_ONLY, method_resume},
     {"io.pvehwid.Status", SERVER_ANYBODY, method_status},
+    {"io.pvehwid.Metrics", SERVER_ROOT_ONLY, method_metrics}, /* it tells VMIDs */
     {"io.pvehwid.List", SERVER_ROOT_ONLY, method_list},
     {"io.pvehwid.Log", SERVER_ROOT_ONLY, method_log},
 };

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/hold.h"
 #include "core/pveconf.h"
 #include "io/file.h"
 #include "store_private.h"
@@ -76,6 +77,27 @@ int store_read_fingerprint(const struct store *store, uint32_t vmid, struct stor
         *ret = file;
     }
     return rc;
+}
+
+int store_read_hold(const struct store *store, uint32_t vmid, struct store_file *ret,
+                    struct err *err)
+{
+    static const size_t dirs[] = {STORE_HOLD_CLUSTER, STORE_HOLD_LOCAL};
+    int rc = -ENOENT;
+
+    for (size_t i = 0; i < ARRAY_SIZE(dirs) && rc == -ENOENT; i++) {
+        rc = read_file(str_printf("%s/%u.hold", store->dirs[dirs[i]].path, vmid), HOLD_MAX, false,
+                       ret, err);
+    }
+    return rc;
+}
+
+int store_scan_configs(const struct store *store, struct store_index *ret)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = file_open_dir(AT_FDCWD, store->dirs[STORE_DIR_CLUSTER].alive, &fd, NULL);
+
+    return rc < 0 ? rc : store_scan(fd, ".conf", ret);
 }
 
 int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,

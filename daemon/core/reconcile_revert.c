@@ -24,17 +24,24 @@
 /* Does this call leave `pending` (NULL: a deletion) behind under `key` where it fails late? */
 static bool step_leaves(const struct plan_step *step, const char *key, const char *pending)
 {
-    if (pending == NULL) {
-        return str_equal(step->remove, key);
+    if (pending == NULL && str_equal(step->remove, key)) {
+        return true;
     }
     for (size_t i = 0; i < step->n_sets; i++) {
+        if (pending == NULL || step->sets[i].value == NULL) {
+            if (pending == step->sets[i].value && str_equal(step->sets[i].option, key)) {
+                return true; /* an option that goes */
+            }
+            continue;
+        }
         /* PVE takes the old slot out of a boot order by itself: that one may have any value. */
         if (str_equal(step->sets[i].option, key) &&
             (str_equal(key, "boot") || reconcile_same_value(step->sets[i].value, pending))) {
             return true;
         }
     }
-    return str_equal(step->probe, key) && reconcile_same_value(step->probe_value, pending);
+    return pending != NULL && str_equal(step->probe, key) &&
+           reconcile_same_value(step->probe_value, pending);
 }
 
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
@@ -60,7 +67,7 @@ bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 static int look_in_vain(struct reconcile *r, const struct api_reply *reply,
                         struct reconcile_action *out)
 {
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
     if (!r->blind && !reconcile_has_patience(r, r->params.lock_patience_ms)) {
@@ -179,13 +186,54 @@ static bool half_a_move(const struct reconcile *r, const json_t *pending)
     return false;
 }
 
+static const char *live_value(const json_t *pending, const char *key)
+{
+    return json_string_value(json_object_get(pending_item(pending, key), "value"));
+}
+
+/* Started past the hook, right between our last look and our call: PVE plugs the new slot in at
+ * once, and cannot unplug the old one where the guest boots from it (recording 11e). */
+static const struct plan_step *attached_twice(const struct reconcile *r, const json_t *pending)
+{
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const struct plan_step *step = &r->steps[i];
+        const char *old = live_value(pending, step->remove);
+
+        for (size_t j = 0; old != NULL && j < step->n_sets; j++) {
+            const char *now = live_value(pending, step->sets[j].option);
+            struct drive_slot slot;
+
+            if (now != NULL && drive_slot_parse(step->sets[j].option, &slot) &&
+                !str_equal(step->sets[j].option, step->remove) && reconcile_same_volume(old, now)) {
+                return step;
+            }
+        }
+    }
+    return NULL;
+}
+
+static int warn_of_two(struct reconcile *r, const json_t *pending)
+{
+    const struct plan_step *step = r->runs ? attached_twice(r, pending) : NULL;
+
+    if (step == NULL) {
+        return 0;
+    }
+    return reconcile_tell(r, RECONCILE_TELL_STUCK,
+                          "VM %u must be STOPPED AT ONCE ('qm stop %u'): it was started while its "
+                          "disk was being moved, and runs with %s attached twice, as %s and in the "
+                          "new place; a guest that writes to both destroys its data. Once stopped, "
+                          "it is right again",
+                          r->params.vm.vmid, r->params.vm.vmid, step->probe_value, step->remove);
+}
+
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
     if (event->reply->result != API_OK) {
         return look_in_vain(r, event->reply, out);
     }
-    if (collect_leftovers(r, event->reply->data) < 0) {
+    if (collect_leftovers(r, event->reply->data) < 0 || warn_of_two(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
     if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
@@ -400,7 +448,7 @@ static int tell_reverted(struct reconcile *r)
 }
 
 /* After a crash all is looked at afresh, probes included: who knows how long we were away. */
-static int recover(struct reconcile *r, struct reconcile_action *out)
+int reconcile_recover(struct reconcile *r, struct reconcile_action *out)
 {
     r->recovering = false;
     r->end_outcome = RECORD_INTERRUPTED;
@@ -411,6 +459,7 @@ static int recover(struct reconcile *r, struct reconcile_action *out)
 int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *event,
                            struct reconcile_action *out)
 {
+    bool applied;
     int rc;
 
     if (reconcile_assess(r, event->texts) < 0) {
@@ -434,13 +483,14 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
     if (tell_reverted(r) < 0) {
         return -ENOMEM;
     }
-    if (r->recovering) {
-        return recover(r, out);
-    }
-    if (r->step < r->n_steps &&
-        reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED) {
-        /* The answer was lost, the deed was done. */
+    /* The answer was lost, or its record: the deed was done. */
+    applied = r->step < r->n_steps &&
+              reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED;
+    if (applied) {
         return reconcile_go_to(r, STATE_STEP_RECORD, out);
+    }
+    if (r->recovering) {
+        return reconcile_recover(r, out);
     }
     return reconcile_go_to(r, STATE_LOOK_RECORD, out);
 }

@@ -48,6 +48,11 @@ static int fix_disk(struct reconcile *r, const struct plan_step *step, const cha
 {
     struct assess_fixed *fixed = &r->fixed[r->n_fixed];
 
+    if (r->params.assess.undo != NULL) {
+        return reconcile_conclude(r, RECONCILE_FAILED, out,
+                                  "%s cannot be moved now, so nothing more is undone: %s",
+                                  step->probe, message);
+    }
     if (r->n_fixed == RECONCILE_FIXED_MAX) {
         return reconcile_conclude(r, RECONCILE_FAILED, out, "too many disks without a volume");
     }
@@ -108,12 +113,15 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
 
 int reconcile_enter_begin(struct reconcile *r, struct reconcile_action *out)
 {
-    const struct plan *plan = r->assessment->plan;
-    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause),
-                                  r->assessment->key, plan);
+    const struct assessment *a = r->assessment;
+    const struct undo *undo = r->params.assess.undo;
+    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause), a->key,
+                                  a->plan);
     int rc;
 
-    if (record == NULL) {
+    record = record_bind(record, a->ctime, a->name);
+    if (record == NULL || (undo != NULL && !record_set_undoes(record, undo->txn))) {
+        json_decref(record);
         return -ENOMEM;
     }
     rc = reconcile_take_steps(r, json_object_get(record, "steps"));
@@ -134,6 +142,7 @@ int reconcile_on_begin(struct reconcile *r, const struct reconcile_event *event,
                                   event->error_text);
     }
     r->begun = true;
+    r->undo_open = r->params.assess.undo != NULL;
     plan_free(r->plan);
     r->plan = STEAL(r->assessment->plan); /* the steps are ours now; this is for those who ask */
     return reconcile_go_to(r, STATE_GATE, out);
@@ -303,7 +312,7 @@ int reconcile_on_step_record(struct reconcile *r, const struct reconcile_event *
     }
     r->n_applied++;
     r->step++;
-    return reconcile_go_to(r, STATE_GATE, out);
+    return r->recovering ? reconcile_recover(r, out) : reconcile_go_to(r, STATE_GATE, out);
 }
 
 /* --- verification
@@ -370,6 +379,12 @@ int reconcile_on_verify_read(struct reconcile *r, const struct reconcile_event *
     if (r->n_fixed > 0) {
         return reconcile_conclude(r, RECONCILE_PARTIAL, out, "VM %u was rewritten, but %s", vmid,
                                   r->fixed[0].why);
+    }
+    if (r->params.assess.undo != NULL) {
+        return reconcile_conclude(
+            r, RECONCILE_DONE, out,
+            "VM %u is as it was before the change set of %s, and stays on hold", vmid,
+            r->params.assess.undo->time);
     }
     return reconcile_conclude(r, RECONCILE_DONE, out, "VM %u now is as its fingerprint says", vmid);
 }

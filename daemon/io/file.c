@@ -216,7 +216,8 @@ static int sync_parent(int dir_fd, const char *path, struct err *err)
     return 0;
 }
 
-static int write_new(int dir_fd, const char *path, mode_t mode, const char *text, struct err *err)
+static int write_new(int dir_fd, const char *path, mode_t mode, const void *bytes, size_t len,
+                     struct err *err)
 {
     CLEANUP_FD int fd = -1;
     int rc;
@@ -225,14 +226,15 @@ static int write_new(int dir_fd, const char *path, mode_t mode, const char *text
     if (rc < 0) {
         return rc;
     }
-    rc = file_write_all(fd, text, strlen(text));
+    rc = file_write_all(fd, bytes, len);
     if (rc == 0 && fsync(fd) < 0) {
         rc = -errno;
     }
     return rc < 0 ? err_set(err, rc, "%s: cannot write: %s", path, strerror(-rc)) : 0;
 }
 
-int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, struct err *err)
+int file_replace_bytes(int dir_fd, const char *path, mode_t mode, const void *bytes, size_t len,
+                       struct err *err)
 {
     CLEANUP_FREE char *temp = str_printf("%s.%d.tmp", path, (int)getpid());
     int rc;
@@ -241,7 +243,7 @@ int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, st
         return err_oom(err);
     }
     (void)unlinkat(dir_fd, temp, 0); /* of a crashed process with our pid; mostly not there */
-    rc = write_new(dir_fd, temp, mode, text, err);
+    rc = write_new(dir_fd, temp, mode, bytes, len, err);
     if (rc == 0 && renameat(dir_fd, temp, dir_fd, path) < 0) {
         rc = err_set(err, -errno, "%s: cannot rename into place: %s", path, strerror(errno));
     }
@@ -250,6 +252,19 @@ int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, st
             (void)unlinkat(dir_fd, temp, 0); /* the first failure is the one to be told */
         }
         return rc;
+    }
+    return sync_parent(dir_fd, path, err);
+}
+
+int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, struct err *err)
+{
+    return file_replace_bytes(dir_fd, path, mode, text, strlen(text), err);
+}
+
+int file_remove(int dir_fd, const char *path, struct err *err)
+{
+    if (unlinkat(dir_fd, path, 0) < 0) {
+        return err_set(err, -errno, "%s: cannot remove: %s", path, strerror(errno));
     }
     return sync_parent(dir_fd, path, err);
 }

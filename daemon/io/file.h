@@ -61,6 +61,13 @@ int file_open_dir(int dir_fd, const char *path, int *ret_fd, struct err *err);
  * ("path.PID.tmp"), fsync, rename, fsync of the directory. `mode` as with open(2), less umask. */
 int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, struct err *err);
 
+/* Takes the file away, on disk too. -ENOENT: it was not there. */
+int file_remove(int dir_fd, const char *path, struct err *err);
+
+/* The same with any bytes. */
+int file_replace_bytes(int dir_fd, const char *path, mode_t mode, const void *bytes, size_t len,
+                       struct err *err);
+
 /* Opens for appending, creates where missing (its directory is synced then). No symlink followed.
  * O_RDWR: the end may be read to see whether a crash cut it off. */
 int file_open_append(int dir_fd, const char *path, mode_t mode, int *ret_fd, struct err *err);

@@ -36,9 +36,15 @@ def neutral(value, key=None):
     return neutral_text(value) if isinstance(value, str) else value
 
 
+def neutral_texts(value):
+    """A text, or a list that may hold texts (the lines of an output)."""
+    if isinstance(value, list):
+        return [neutral_texts(item) for item in value]
+    return neutral_text(value) if isinstance(value, str) else value
+
+
 def compare(problems, what, expected, got):
-    if isinstance(expected, str) and isinstance(got, str):
-        expected, got = neutral_text(expected), neutral_text(got)
+    expected, got = neutral_texts(expected), neutral_texts(got)
     if expected != got:
         problems.append(f"{what}: expected {shorten(expected)}, got {shorten(got)}")
 

@@ -90,6 +90,7 @@ class Change:
         self.force = str(params.get("force", "0")) in schema.TRUE
         self.skiplock = str(params.get("skiplock", "0")) in schema.TRUE
         self.set = {k: v for k, v in params.items() if k not in CONTROL}
+        self.fault = None           # of faults.py: fail after so many writes of the file
 
     def options(self):
         return list(self.set) + self.delete + self.revert
@@ -255,13 +256,16 @@ def _carry_out(change, before, running):
         elif name in before.pending:
             gone.append(name)
     for name in gone:
+        _fail_if_due(change)
         conf = config.load(node, vmid)
         _delete_option(change, conf, name)
         config.save(node, vmid, conf)
     for name in _ordered(node, wanted):
+        _fail_if_due(change)
         conf = config.load(node, vmid)
         _set_option(node, conf, name, wanted[name])
         config.save(node, vmid, conf)
+    _fail_if_due(change)
     conf = config.load(node, vmid)
     _drop_idle_pending(conf)
     errors = {}
@@ -272,6 +276,13 @@ def _carry_out(change, before, running):
     config.save(node, vmid, conf)
     if errors:
         raise PveError("Parameter verification failed.\n", 400, errors)
+
+
+def _fail_if_due(change):
+    if change.fault:
+        if change.fault["writes"] == 0:
+            raise PveError(change.fault["message"] + "\n")
+        change.fault["writes"] -= 1
 
 
 def _ordered(node, wanted):

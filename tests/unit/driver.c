@@ -30,9 +30,10 @@ struct driver_event {
 
 void driver_say(const struct driver *d, const char *a, const char *b)
 {
-    CLEANUP_FREE char *line = str_printf("%10lld  %-9s %s", (long long)d->pve.now_ms, a, b);
+    CLEANUP_FREE char *line = NULL;
 
     if (d->trace != NULL) {
+        line = str_printf("%10lld  %-9s %s", (long long)d->pve.now_ms, a, b);
         d->trace(line);
     }
 }
@@ -49,11 +50,12 @@ static void note(char **at, const char *what)
 
 int driver_record(struct driver *d, json_t *record)
 {
-    CLEANUP_FREE char *text = json_dumps(record, JSON_SORT_KEYS);
+    CLEANUP_FREE char *text = d->trace == NULL ? NULL : json_dumps(record, JSON_SORT_KEYS);
 
     d->records++;
     driver_say(d, "record", text);
-    if (d->records == d->journal_fails_at) {
+    if (d->journal_fails_at != 0 && d->records >= d->journal_fails_at &&
+        d->records <= d->journal_fails_at + d->journal_fails_more) {
         return -EIO;
     }
     json_array_append(d->journal, record);
@@ -117,7 +119,12 @@ static void read_texts(const struct driver *d, struct texts *t)
         .fingerprint = t->fingerprint,
         .fingerprint_len = t->fingerprint == NULL ? 0 : strlen(t->fingerprint),
         .fingerprint_path = "/etc/pve/pve-hwid/105.json",
+        .hold_path = "/etc/pve/pve-hwid/105.hold",
     };
+    if (d->hold != NULL && d->actions >= d->hold_at) {
+        t->texts.hold = d->hold;
+        t->texts.hold_len = strlen(d->hold);
+    }
 }
 
 static void texts_fini(struct texts *t)
@@ -292,6 +299,9 @@ static void note_request(struct driver *d, const struct api_request *request)
 {
     CLEANUP(buf_fini) struct buf word = BUF_INIT(0);
 
+    if (d->quiet && d->trace == NULL) {
+        return;
+    }
     if (request->method == API_PUT) {
         buf_adds(&word, "put");
         for (size_t i = 0; i < request->n_params; i++) {
@@ -312,7 +322,9 @@ static void note_request(struct driver *d, const struct api_request *request)
 
         buf_adds(&word, strstr(request->path, "/tasks/") != NULL ? "task" : slash + 1);
     }
-    note(&d->requests, word.data);
+    if (!d->quiet) {
+        note(&d->requests, word.data);
+    }
     driver_say(d, "request", word.data);
 }
 
@@ -385,7 +397,7 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
         return;
     }
     a = driver_assess(d);
-    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && !d->once &&
+    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && !d->once && a->on_hold == NULL &&
         cause != RECONCILE_FOR_HOLD) {
         begin(d, RECONCILE_FOR_DAEMON);
     }
@@ -436,28 +448,49 @@ static void go_on(struct driver *d, enum reconcile_cause cause)
     d->stuck = d->r != NULL && reconcile_is_stuck(d->r);
 }
 
-/* As engine_drive.c's finish() and on_retry(). */
+/* What engine_drive.c's finish(), on_retry() and the queue would do next; false: nothing. */
+static bool next_cause(struct driver *d, enum reconcile_cause *ret_cause)
+{
+    *ret_cause = d->memory.open         ? RECONCILE_FOR_RECOVERY
+                 : d->memory.start_owed ? RECONCILE_FOR_HOLD
+                 : d->again             ? RECONCILE_FOR_RETRY
+                                        : RECONCILE_FOR_STOP;
+    return d->memory.open || d->memory.start_owed || d->again || d->look;
+}
+
 static void run(struct driver *d, enum reconcile_cause cause)
 {
     int64_t wait = 5000;
 
     go_on(d, cause);
     for (d->retries = 0; d->retries < RETRIES_MAX && !d->once && d->r == NULL; d->retries++) {
-        if (!d->again && !d->memory.open && !d->memory.start_owed) {
+        if (d->pve.problem[0] != '\0' || !next_cause(d, &cause)) {
             break;
         }
-        d->again = false;
+        d->again = d->look = false;
         d->pve.now_ms += wait;
         wait = wait * 2 > 300000 ? 300000 : wait * 2;
-        begin(d, d->memory.open         ? RECONCILE_FOR_RECOVERY
-                 : d->memory.start_owed ? RECONCILE_FOR_HOLD
-                                        : RECONCILE_FOR_RETRY);
+        begin(d, cause);
         go_on(d, cause);
     }
     d->stuck = d->r != NULL && reconcile_is_stuck(d->r);
     if (d->r != NULL && d->pve.problem[0] == '\0') {
         driver_say(d, "given up", reconcile_state_name(d->r));
     }
+}
+
+void driver_settle(struct driver *d)
+{
+    d->give_up_ms = d->pve.now_ms + GIVE_UP_MS;
+    run(d, RECONCILE_FOR_RETRY);
+}
+
+/* post-stop, or the end of a task that changed the VM: the daemon looks. */
+static void on_stopped(void *userdata)
+{
+    struct driver *d = userdata;
+
+    d->look = true;
 }
 
 void driver_run(struct driver *d, enum reconcile_cause cause)
@@ -482,6 +515,7 @@ void driver_init(struct driver *d, const char *config, const char *fingerprint)
         .on_error = FINGERPRINT_ERROR_START, .journal = json_array(), .give_up_ms = GIVE_UP_MS};
     fake_pve_init(&d->pve, config, fingerprint);
     d->pve.pre_start = driver_pre_start;
+    d->pve.stopped = on_stopped;
     d->pve.userdata = d;
 }
 

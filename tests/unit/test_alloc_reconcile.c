@@ -15,6 +15,7 @@
 
 #include "alloc_fail.h"
 #include "base/str.h"
+#include "core/hold.h"
 #include "driver.h"
 #include "scenarios.h"
 
@@ -79,7 +80,9 @@ static void trouble_survives_any_lack_of_memory(void **state)
     }
 }
 
-static int make_assessment(struct assessment **ret)
+static const char hold[] = "{\"format\":1,\"since\":\"t\",\"by\":\"r\",\"why\":\"w\"}";
+
+static int make_held_assessment(const char *on_hold, struct assessment **ret)
 {
     static const char config[] = "scsi0: local:105/a.raw\nsmbios1: serial=x\n";
     static const char wanted[] = "{\"format\":1," SCENARIO_SMBIOS "}";
@@ -88,10 +91,50 @@ static int make_assessment(struct assessment **ret)
                                        .config_path = "c",
                                        .fingerprint = wanted,
                                        .fingerprint_len = strlen(wanted),
-                                       .fingerprint_path = "f"};
+                                       .fingerprint_path = "f",
+                                       .hold = on_hold,
+                                       .hold_len = strlen(hold),
+                                       .hold_path = "h"};
     const struct assess_params params = {.vmid = 105};
 
     return assess(&texts, &params, NULL, 0, ret, NULL);
+}
+
+static int make_assessment(struct assessment **ret)
+{
+    return make_held_assessment(NULL, ret);
+}
+
+static int answer_on_hold(void *data)
+{
+    struct record_memory memory = {0};
+    struct prestart_input input = {.vmid = 105, .memory = &memory};
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+    CLEANUP(prestart_fini) struct prestart p = {0};
+    int rc = make_held_assessment(data, &a);
+
+    input.assessment = a;
+    return rc < 0 ? rc : prestart_decide(&input, &p);
+}
+
+static int write_hold(void *data)
+{
+    CLEANUP(hold_freep) struct hold *read = NULL;
+    CLEANUP_FREE char *text = NULL;
+    int rc = hold_parse(data, strlen(data), &read, NULL);
+
+    return rc < 0 ? rc : hold_format(read, &text, NULL);
+}
+
+static void a_hold_survives_any_lack_of_memory(void **state)
+{
+    CLEANUP_FREE char *text = str_dup(hold);
+
+    (void)state;
+    assert_true(alloc_fail_each(answer_on_hold, text, ALLOC_FAIL_OWN) > 20);
+    assert_true(alloc_fail_each(write_hold, text, ALLOC_FAIL_OWN) > 5);
+    (void)alloc_fail_each(write_hold, text,
+                          ALLOC_FAIL_OWN | ALLOC_FAIL_JANSSON | ALLOC_FAIL_ANY_RESULT);
 }
 
 static int answer_hook(void *data)
@@ -164,6 +207,8 @@ static int build_records(void *data)
         record_started(head, "u"),
         record_dropped(head, "w"),
         record_in_sync(head),
+        record_on_hold(head, "w"),
+        record_resume(head),
     };
     bool all = true;
 
@@ -210,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_rewrite_survives_any_lack_of_memory),
         cmocka_unit_test(trouble_survives_any_lack_of_memory),
         cmocka_unit_test(an_answer_survives_any_lack_of_memory),
+        cmocka_unit_test(a_hold_survives_any_lack_of_memory),
         cmocka_unit_test(folding_survives_any_lack_of_memory),
         cmocka_unit_test(records_survive_any_lack_of_memory),
         cmocka_unit_test(steps_survive_any_lack_of_memory),

@@ -182,6 +182,21 @@ static void each_outcome_settles_or_does_not(void **state)
     }
 }
 
+static void a_hold_is_noted_until_its_resume(void **state)
+{
+    json_t *records[] = {record_on_hold(head, "why"), record_in_sync(head), record_resume(head)};
+    const bool noted[] = {true, true, false};
+    struct record_memory memory = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+        assert_int_equal(record_apply(&memory, records[i]), 0);
+        assert_int_equal(memory.hold_noted, noted[i]);
+        json_decref(records[i]);
+    }
+    record_memory_fini(&memory);
+}
+
 static void an_id_that_is_too_long_equals_none(void **state)
 {
     CLEANUP(record_memory_fini)
@@ -383,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_held_start_is_owed_until_made_or_dropped),
         cmocka_unit_test(what_was_held_or_settled_is_forgotten_when_in_sync),
         cmocka_unit_test(each_outcome_settles_or_does_not),
+        cmocka_unit_test(a_hold_is_noted_until_its_resume),
         cmocka_unit_test(an_id_that_is_too_long_equals_none),
         cmocka_unit_test(every_record_says_what_when_whose),
         cmocka_unit_test(foreign_bytes_become_question_marks),
