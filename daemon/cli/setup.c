@@ -15,6 +15,7 @@
 #include "cli/vm_hooks.h"
 #include "core/requests.h"
 #include "io/file.h"
+#include "io/process.h"
 
 struct setup {
     struct admin admin;
@@ -285,7 +286,7 @@ static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
     if (code != CLI_OK) {
         return code;
     }
-    secrets_protect_process();
+    process_forbid_dumps();
     rc = gather(setup, &err);
     if (rc == 0) {
         rc = setup->remove ? setup_plan_remove(&setup->facts, &plan, &err)
