@@ -100,6 +100,14 @@ int store_scan_configs(const struct store *store, struct store_index *ret)
     return rc < 0 ? rc : store_scan(fd, ".conf", ret);
 }
 
+int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = file_open_dir(AT_FDCWD, store->dirs[STORE_DIR_CLUSTER].alive, &fd, NULL);
+
+    return rc < 0 ? rc : store_stamp(fd, vmid, ".conf", ret_stamp);
+}
+
 int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,
                       struct err *err)
 {

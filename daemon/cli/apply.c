@@ -53,6 +53,7 @@ static void take_progress(void *userdata, const json_t *parameters)
 {
     struct apply *apply = userdata;
     const char *sentence = json_string_value(json_object_get(parameters, "progress"));
+    char prefix[CALLS_PREFIX_SIZE];
 
     if (sentence == NULL) {
         return;
@@ -62,7 +63,9 @@ static void take_progress(void *userdata, const json_t *parameters)
         (void)json_array_append_new(apply->progress, json_string(sentence));
         return;
     }
-    out_printf(&apply->cli->out, OUT_PLAIN, "VM %u: %s\n", (unsigned)apply->vmid, sentence);
+    /* Most of the daemon's sentences name the VM, as the journal wants them. */
+    out_printf(&apply->cli->out, OUT_PLAIN, "%s%s\n",
+               str_starts(sentence, "VM ") ? "" : calls_prefix(apply->vmid, prefix), sentence);
     (void)fflush(apply->cli->out.file); /* main() finds a failed write at the end */
 }
 

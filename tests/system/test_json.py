@@ -14,6 +14,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tap import (BUILD, Skip, checked_node, equal, fingerprint, imported, run, small_fingerprint,
                  wait_for)
+from admin import bare_node, join, root
 from schemas import TOP, Draft7Validator, Schemas, load
 
 sys.path.insert(0, os.path.join(TOP, "tests", "helpers"))
@@ -81,6 +82,29 @@ def test_verbs_without_a_daemon():
     two = os.path.join(TOP, "tests", "golden", "ovf", "two-vms", "input.ovf")
     with tempfile.TemporaryDirectory(prefix="hwid-json-") as out:
         equal(len(offline("capture", two, "-o", out)["vms"]), 2, "VMs in one file")
+
+
+def test_commands_of_root():
+    needed()
+    if os.geteuid() != 0:
+        raise Skip("only root sets up a node")
+    with bare_node() as node:
+        def check(verb, *words, code=0):
+            done = root(node, verb, *words, "--json")
+            equal(done.returncode, code, f"exit of {verb} {words}: {done.stdout} {done.stderr}")
+            return ALL.check(verb, done.stdout)
+        check("setup", "--no-start", "--dry-run", code=3)
+        check("doctor", code=1)
+        join(node, "pve2")
+        check("setup", "--no-start")
+        node.start_daemon()
+        node.vm(105, imported(105), hook=False)
+        node.fingerprint(105, small_fingerprint(), cluster=True)
+        check("attach", "105", "106", code=1)
+        check("doctor", code=1)
+        check("setup", "--no-start", "--remove", code=5)
+        check("detach", "--all")
+        check("detach", "105")
 
 
 def test_capture_from_vcenter():
