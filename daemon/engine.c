@@ -94,6 +94,7 @@ static void on_sent(void *userdata, const struct api_reply *reply)
     struct sent *sent = userdata;
 
     note_health(sent->engine, reply);
+    sent->engine->counters.api[reply->result]++;
     if (sent->by_pvedaemon && reply->result == API_OK) {
         sent->engine->pvedaemon_ms = engine_now();
     }
@@ -235,6 +236,7 @@ static void on_machines(void *userdata, const struct api_reply *reply)
     if (first) {
         /* The first answer of the API since we run: now early rewriting can begin. */
         (void)engine_queue_all(engine, RECONCILE_FOR_DAEMON); /* no memory: rescan finds them */
+        engine_survey_in(engine, 0);
     }
 }
 
@@ -267,7 +269,9 @@ int engine_record(struct vm *vm, const json_t *record, struct err *err)
                    err == NULL ? "see above" : err->text);
         return rc;
     }
-    return record_apply(&vm->memory, record);
+    counters_add_record(&vm->engine->counters, record);
+    rc = record_apply(&vm->memory, record);
+    return rc < 0 ? rc : engine_claims_bind(vm);
 }
 
 int engine_load_memory(struct engine *engine, uint32_t vmid, struct record_memory *ret,
@@ -355,6 +359,7 @@ static void on_store_changed(void *userdata, uint32_t vmid)
     struct engine *engine = userdata;
     struct vm *vm = engine_find(engine, vmid);
 
+    engine_claims_fingerprint(engine, vmid);
     if (!store_has(engine->store, vmid) && (vm == NULL || vm->reconcile == NULL)) {
         engine_summary_remove(engine, vmid);
         return;
@@ -420,7 +425,8 @@ static int recover(struct engine *engine, struct err *err)
             break;
         }
         rc = drop_old_debt(vm, err);
-        if (rc == 0 && (vm->memory.open || vm->memory.start_owed)) {
+        rc = rc < 0 ? rc : engine_recover_hold(vm, err);
+        if (rc == 0 && engine_has_debt(vm)) {
             rc = engine_summary_add(engine, vmids[i], &summary);
             engine_say(engine, vmids[i], LOG_WARNING, MESSAGE_RECOVERED,
                        "VM %u: taking up what was under way when the daemon ended", vmids[i]);
@@ -459,6 +465,9 @@ static int build(struct engine *engine, struct err *err)
     if (rc >= 0) {
         rc = store_new(engine->event, engine->settings, on_store_changed, engine, &engine->store,
                        err);
+    }
+    if (rc >= 0 && (claims_new(&engine->claims) < 0 || engine_survey_new(engine) < 0)) {
+        rc = err_oom(err);
     }
     return rc;
 }
@@ -505,6 +514,9 @@ void engine_free(struct engine *engine)
     }
     free(engine->summaries);
     free(engine->queue);
+    engine_survey_free(engine);
+    claims_free(engine->claims);
+    free(engine->to_load);
     sd_event_source_disable_unref(engine->queue_source);
     sd_event_source_disable_unref(engine->machines_timer);
     store_free(engine->store);
@@ -583,6 +595,7 @@ int engine_reload(struct engine *engine, struct settings *settings, struct err *
     settings_free(engine->settings);
     engine->settings = settings;
     forget_absent(engine);
+    engine_claims_restart(engine);
     ask_machines_in(engine, 0);
     return engine_queue_all(engine, RECONCILE_FOR_FINGERPRINT);
 }

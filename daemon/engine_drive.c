@@ -75,6 +75,7 @@ static const char *watch_outcome(enum reconcile_outcome outcome)
     case RECONCILE_LOCKED:
         return "busy";
     case RECONCILE_REFUSED:
+    case RECONCILE_ON_HOLD:
         return "refused";
     case RECONCILE_UNDER_WAY:
     case RECONCILE_NOTHING:
@@ -91,7 +92,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source, (void)usec; /* one timer, one meaning */
     vm->retry = sd_event_source_disable_unref(vm->retry);
-    if (vm->reconcile == NULL && vm->memory.open) {
+    if (vm->reconcile == NULL && (vm->memory.open || vm->memory.undoes[0] != '\0')) {
         (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* it retries by itself */
     } else if (vm->reconcile == NULL && vm->memory.start_owed) {
         (void)engine_reconcile(vm, RECONCILE_FOR_HOLD, false, &err);
@@ -135,16 +136,38 @@ static void note_end(struct vm *vm)
         engine_set_state(engine, vm->vmid, VM_DIFFERS, changes, text);
         return;
     case RECONCILE_REFUSED:
+        engine_set_state(engine, vm->vmid,
+                         plan != NULL && plan->refusals.n > 0 ? VM_REFUSED : VM_FAILED, changes,
+                         text);
+        return;
     case RECONCILE_FAILED:
     case RECONCILE_UNDER_WAY:
         engine_set_state(engine, vm->vmid, VM_FAILED, changes, text);
         return;
     case RECONCILE_NOTHING:
+    case RECONCILE_ON_HOLD:
         if (engine_assess(engine, vm->vmid, &a, NULL) == 0) {
             engine_note_assessment(engine, vm->vmid, a);
         }
         return;
     }
+}
+
+static void drop_machine(struct vm *vm)
+{
+    reconcile_free(vm->reconcile);
+    vm->reconcile = NULL;
+    undo_free(vm->undo);
+    vm->undo = NULL;
+}
+
+/* Half an undo, on a VM that was started meanwhile, is not "nothing was done". */
+static const char *outcome_of(const struct vm *vm)
+{
+    enum reconcile_outcome outcome = reconcile_outcome(vm->reconcile);
+
+    return outcome == RECONCILE_RUNNING && vm->memory.undoes[0] != '\0' ? "failed"
+                                                                        : watch_outcome(outcome);
 }
 
 static void finish(struct vm *vm)
@@ -155,12 +178,10 @@ static void finish(struct vm *vm)
     bool from_queue = vm->cause != RECONCILE_FOR_HOLD && vm->cause != RECONCILE_FOR_RECOVERY;
 
     note_end(vm);
-    engine_watch_done(vm, watch_outcome(outcome), text == NULL ? "" : text,
-                      reconcile_plan(vm->reconcile));
-    reconcile_free(vm->reconcile);
-    vm->reconcile = NULL;
+    engine_watch_done(vm, outcome_of(vm), text == NULL ? "" : text, reconcile_plan(vm->reconcile));
+    drop_machine(vm);
     vm->engine->active -= from_queue;
-    if (again || vm->memory.open || vm->memory.start_owed) {
+    if (again || engine_has_debt(vm)) {
         engine_retry_later(vm);
     } else {
         vm->retry_s = 0;
@@ -185,12 +206,12 @@ void engine_drop_reconcile(struct vm *vm)
     vm->timer = sd_event_source_disable_unref(vm->timer);
     worker_wait_free(vm->worker);
     vm->worker = NULL;
+    vm->awaits_survey = vm->survey_over = false;
     if (vm->cause != RECONCILE_FOR_HOLD && vm->cause != RECONCILE_FOR_RECOVERY) {
         vm->engine->active--;
     }
     engine_watch_done(vm, "busy", "the VM is being started", reconcile_plan(vm->reconcile));
-    reconcile_free(vm->reconcile);
-    vm->reconcile = NULL;
+    drop_machine(vm);
     engine_queue_kick(vm->engine);
 }
 
@@ -288,18 +309,30 @@ static int send_request(struct vm *vm, struct api_request *request)
     return send_when_free(vm);
 }
 
+/* What others have must be known first: by this the machine decides. */
+static int read_texts(struct vm *vm, struct reconcile_event *event, struct engine_texts *texts,
+                      struct err *err)
+{
+    int rc;
+
+    (void)engine_claims_refresh(vm->engine); /* `loaded` tells */
+    if (!vm->engine->loaded) {
+        return err_set(err, -EAGAIN, "the files of the other VMs cannot be read now");
+    }
+    engine_texts_fini(texts);
+    rc = engine_read_texts(vm->engine, vm->vmid, texts, err);
+    *event = (struct reconcile_event){.type = RECONCILE_EV_TEXTS, .texts = &texts->texts};
+    return rc < 0 ? rc : 1;
+}
+
 /* 1: `event` is the answer, already here; 0: it comes later, or nothing comes any more. */
 static int act(struct vm *vm, struct reconcile_action *action, struct reconcile_event *event,
                struct engine_texts *texts, struct err *err)
 {
-    int rc = 0;
-
     switch (action->type) {
     case RECONCILE_DO_READ:
-        engine_texts_fini(texts);
-        rc = engine_read_texts(vm->engine, vm->vmid, texts, err);
-        *event = (struct reconcile_event){.type = RECONCILE_EV_TEXTS, .texts = &texts->texts};
-        return rc < 0 ? rc : 1;
+        vm->awaits_survey = engine_survey_needed(vm);
+        return vm->awaits_survey ? 0 : read_texts(vm, event, texts, err);
     case RECONCILE_DO_RECORD:
         *event = (struct reconcile_event){.type = RECONCILE_EV_RECORDED, .error_text = err->text};
         event->error = engine_record(vm, action->record, err);
@@ -332,8 +365,7 @@ static void give_up(struct vm *vm, const struct err *err)
     if (vm->cause != RECONCILE_FOR_HOLD && vm->cause != RECONCILE_FOR_RECOVERY) {
         engine->active--;
     }
-    reconcile_free(vm->reconcile);
-    vm->reconcile = NULL;
+    drop_machine(vm);
     engine_retry_later(vm);
     engine_queue_kick(engine);
 }
@@ -364,6 +396,25 @@ static void feed(struct vm *vm, struct reconcile_event *event)
     engine_settle(vm);
 }
 
+void engine_drive_resume(struct vm *vm)
+{
+    CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
+    struct reconcile_event event;
+    struct err err = {""};
+
+    if (vm->reconcile == NULL) {
+        return; /* dropped meanwhile */
+    }
+    vm->busy++;
+    if (read_texts(vm, &event, &texts, &err) < 0) {
+        give_up(vm, &err);
+    } else {
+        feed(vm, &event);
+    }
+    vm->busy--;
+    engine_settle(vm);
+}
+
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err)
 {
     struct engine *engine = vm->engine;
@@ -372,7 +423,8 @@ int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker
         .assess = {.vmid = vm->vmid,
                    .machines = &engine->machines,
                    .on_drift = engine->settings->on_drift,
-                   .on_error = engine->settings->on_error},
+                   .on_error = engine->settings->on_error,
+                   .claims = engine->claims},
         .lock_patience_ms = (int64_t)engine->settings->lock_patience_s * 1000,
         .start_patience_ms = (int64_t)engine->settings->start_patience_s * 1000,
         .wait_worker = wait_worker,
@@ -381,6 +433,13 @@ int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker
     int rc;
 
     engine_fresh_id(params.txn);
+    if (cause != RECONCILE_FOR_UNDO && vm->memory.undoes[0] != '\0') {
+        rc = engine_undo_reload(vm, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    params.assess.undo = vm->undo;
     rc = reconcile_new(&params, cause, &vm->memory, &vm->reconcile, err);
     if (rc < 0) {
         return rc;
@@ -422,34 +481,48 @@ void engine_unwatch(struct engine_watch *watch)
     free(watch);
 }
 
+int engine_reconcile_watched(struct vm *vm, enum reconcile_cause cause,
+                             const struct engine_watcher *watcher, struct engine_watch **ret_watch,
+                             struct err *err)
+{
+    struct engine_watch *watch;
+    int rc = 0;
+
+    if (vm->hook != NULL || vm->starting != NULL) {
+        return err_set(err, -EBUSY, "VM %u is being started: nothing was changed", vm->vmid);
+    }
+    /* An apply may watch what is under way already; an undo is what was asked for, or not. */
+    if (vm->reconcile != NULL && (cause == RECONCILE_FOR_UNDO || vm->undo != NULL)) {
+        return err_set(err, -EBUSY, "VM %u is being changed right now (%s)", vm->vmid,
+                       reconcile_cause_name(vm->cause));
+    }
+    watch = calloc(1, sizeof(*watch));
+    if (watch == NULL) {
+        return err_oom(err);
+    }
+    *watch = (struct engine_watch){.vm = vm, .next = vm->watches, .watcher = *watcher};
+    vm->watches = watch;
+    *ret_watch = watch;
+    if (vm->reconcile == NULL) {
+        rc = engine_reconcile(vm, cause, false, err);
+        if (rc < 0) {
+            engine_unwatch(watch);
+        }
+    }
+    return rc;
+}
+
 int engine_apply(struct engine *engine, uint32_t vmid, const struct engine_watcher *watcher,
                  struct engine_watch **ret_watch, struct err *err)
 {
-    struct engine_watch *watch;
     struct vm *vm;
     int rc = engine_activate(engine, vmid, &vm, err);
 
     if (rc < 0) {
         return rc;
     }
-    if (vm->hook != NULL || vm->starting != NULL) {
-        return err_set(err, -EBUSY, "VM %u is being started: nothing was changed", vmid);
-    }
-    watch = calloc(1, sizeof(*watch));
-    if (watch == NULL) {
-        engine_settle(vm);
-        return err_oom(err);
-    }
     vm->busy++;
-    *watch = (struct engine_watch){.vm = vm, .next = vm->watches, .watcher = *watcher};
-    vm->watches = watch;
-    *ret_watch = watch;
-    if (vm->reconcile == NULL) {
-        rc = engine_reconcile(vm, RECONCILE_FOR_APPLY, false, err);
-        if (rc < 0) {
-            engine_unwatch(watch);
-        }
-    }
+    rc = engine_reconcile_watched(vm, RECONCILE_FOR_APPLY, watcher, ret_watch, err);
     vm->busy--;
     engine_settle(vm);
     return rc;

@@ -22,6 +22,8 @@ static const char *const state_names[VM_STATES] = {
     [VM_STUCK] = "stuck",
     [VM_NO_CONFIG] = "no-config",
     [VM_BAD_FINGERPRINT] = "bad-fingerprint",
+    [VM_REFUSED] = "refused",
+    [VM_ON_HOLD] = "on-hold",
 };
 
 const char *engine_state_name(enum vm_state state)
@@ -114,6 +116,11 @@ struct vm *engine_find(struct engine *engine, uint32_t vmid)
     return vm;
 }
 
+bool engine_has_debt(const struct vm *vm)
+{
+    return vm->memory.open || vm->memory.start_owed || vm->memory.undoes[0] != '\0';
+}
+
 int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struct err *err)
 {
     struct vm *vm = engine_find(engine, vmid);
@@ -131,6 +138,11 @@ int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struc
         }
         vm->engine = engine;
         vm->vmid = vmid;
+        if (engine_claims_bind(vm) < 0) {
+            record_memory_fini(&vm->memory);
+            free(vm);
+            return err_oom(err);
+        }
         vm->next = engine->vms;
         engine->vms = vm;
     }
@@ -153,6 +165,7 @@ void engine_vm_free(struct vm *vm)
     engine_cancel(vm->call);
     api_request_free(vm->delayed);
     reconcile_free(vm->reconcile);
+    undo_free(vm->undo);
     worker_wait_free(vm->worker);
     worker_wait_free(vm->starting);
     worker_wait_free(vm->stopping);
@@ -177,6 +190,19 @@ void engine_texts_fini(struct engine_texts *texts)
 {
     store_file_fini(&texts->config);
     store_file_fini(&texts->fingerprint);
+    store_file_fini(&texts->hold);
+}
+
+/* Whatever is there holds, also what cannot be read. */
+static int read_hold(struct engine *engine, uint32_t vmid, struct engine_texts *ret)
+{
+    int rc = store_read_hold(engine->store, vmid, &ret->hold, &ret->hold_problem);
+
+    ret->texts.hold = ret->hold.text;
+    ret->texts.hold_len = ret->hold.len;
+    ret->texts.hold_path = ret->hold.path;
+    ret->texts.hold_problem = rc < 0 && rc != -ENOENT ? ret->hold_problem.text : NULL;
+    return rc == -ENOMEM ? rc : 0;
 }
 
 int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts *ret,
@@ -204,25 +230,62 @@ int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts 
                                                           : ret->fingerprint.path,
         .fingerprint_problem = rc < 0 && rc != -ENOENT ? ret->problem.text : NULL,
     };
+    if (read_hold(engine, vmid, ret) < 0) {
+        engine_texts_fini(ret);
+        return err_oom(err);
+    }
     return 0;
 }
 
-int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err)
+static int assess_once(struct engine *engine, uint32_t vmid, struct assessment **ret,
+                       struct err *err)
 {
     CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
     const struct assess_params params = {.vmid = vmid,
                                          .machines = &engine->machines,
                                          .on_drift = engine->settings->on_drift,
-                                         .on_error = engine->settings->on_error};
+                                         .on_error = engine->settings->on_error,
+                                         .claims = engine->claims};
     int rc = engine_read_texts(engine, vmid, &texts, err);
 
     return rc < 0 ? rc : assess(&texts.texts, &params, NULL, 0, ret, err);
+}
+
+/* A VM in sync is not given anything, so what others have need not be looked at anew. */
+int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err)
+{
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+    int rc = engine->loaded ? 0 : engine_claims_load(engine, ENGINE_LOAD_HOOK_MS);
+
+    rc = rc == -ENOMEM ? err_oom(err) : assess_once(engine, vmid, &a, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && engine->loaded) {
+        bool fresh = engine_claims_refresh(engine);
+
+        if (engine_claims_recheck(engine, vmid, a->fp) || fresh) {
+            return assess_once(engine, vmid, ret, err);
+        }
+    }
+    *ret = STEAL(a);
+    return 0;
+}
+
+static void note_on_hold(struct engine *engine, uint32_t vmid, const struct assessment *a)
+{
+    CLEANUP_FREE char *summary = plan_is_empty(a->plan) ? str_dup("in sync")
+                                                        : plan_summary(a->plan);
+    CLEANUP_FREE char *detail = str_printf("%s: %s", a->on_hold, summary == NULL ? "" : summary);
+
+    engine_set_state(engine, vmid, VM_ON_HOLD, a->plan->n_changes, detail);
 }
 
 void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     CLEANUP_FREE char *summary = NULL;
 
+    engine_note_hold(engine, vmid, a);
     switch (a->outcome) {
     case ASSESS_NO_FINGERPRINT:
         return;
@@ -238,11 +301,17 @@ void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct a
     case ASSESS_PLANNED:
         break;
     }
-    if (a->plan->refusals.n > 0) {
-        engine_set_state(engine, vmid, VM_DIFFERS, 0, a->plan->refusals.items[0]);
+    if (a->on_hold != NULL) {
+        note_on_hold(engine, vmid, a);
+    } else if (a->plan->refusals.n > 0) {
+        /* A lock passes by itself. */
+        engine_set_state(engine, vmid,
+                         pveconf_get(a->conf, "lock") != NULL ? VM_DIFFERS : VM_REFUSED, 0,
+                         a->plan->refusals.items[0]);
     } else if (plan_is_empty(a->plan)) {
         engine_set_state(engine, vmid, VM_IN_SYNC, 0,
-                         a->attached ? NULL : "the hook is not attached: pre-start is not checked");
+                         a->attached ? a->twin
+                                     : "the hook is not attached: pre-start is not checked");
     } else {
         summary = plan_summary(a->plan);
         engine_set_state(engine, vmid, VM_DIFFERS, a->plan->n_changes, summary);

@@ -45,8 +45,8 @@ struct http {
     char *base_url;
     char *origin; /* base_url without its path, for people */
     enum http_trust trust;
-    char *ca_file, *certificate; /* of the settings */
-    struct curl_slist *headers;  /* of every request; the authorization is among them */
+    char *ca_file, *pin;        /* of the settings */
+    struct curl_slist *headers; /* of every request; the authorization is among them */
     unsigned connect_timeout_ms, timeout_ms;
     http_explain explain;
     LIST_HEAD(, http_transfer) transfers;
@@ -164,9 +164,13 @@ static enum http_failure_kind transfer_failure(const struct http_transfer *t, CU
         CURLcode code;
         enum http_failure_kind kind;
     } rows[] = {
-        {CURLE_SSL_CACERT_BADFILE, HTTP_NO_CA},     {CURLE_OPERATION_TIMEDOUT, HTTP_TIMEOUT},
-        {CURLE_COULDNT_RESOLVE_HOST, HTTP_NO_HOST}, {CURLE_COULDNT_CONNECT, HTTP_NO_CONNECTION},
-        {CURLE_SSL_CONNECT_ERROR, HTTP_NO_TLS},     {CURLE_OUT_OF_MEMORY, HTTP_NO_MEMORY},
+        {CURLE_SSL_CACERT_BADFILE, HTTP_NO_CA},
+        {CURLE_OPERATION_TIMEDOUT, HTTP_TIMEOUT},
+        {CURLE_COULDNT_RESOLVE_HOST, HTTP_NO_HOST},
+        {CURLE_COULDNT_CONNECT, HTTP_NO_CONNECTION},
+        {CURLE_SSL_CONNECT_ERROR, HTTP_NO_TLS},
+        {CURLE_OUT_OF_MEMORY, HTTP_NO_MEMORY},
+        {CURLE_SSL_PINNEDPUBKEYNOTMATCH, HTTP_OTHER_KEY},
     };
 
     if (t->body.error != 0) {
@@ -335,20 +339,18 @@ static void http_drain(struct http *http)
 
 static CURLcode set_security(CURL *easy, const struct http *http)
 {
-    const char *pem = http->certificate != NULL ? http->certificate : "";
-    struct curl_blob certificate = {(char *)pem, strlen(pem), CURL_BLOB_COPY}; /* only read */
     CURLcode rc = CURLE_OK;
 
     SET(CURLOPT_PROTOCOLS_STR, "https");
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_SSL_VERIFYPEER, http->trust == HTTP_TRUST_ANY ? 0L : 1L);
+    SET(CURLOPT_SSL_VERIFYPEER, http->trust == HTTP_TRUST_CA ? 1L : 0L);
     SET(CURLOPT_SSL_VERIFYHOST, http->trust == HTTP_TRUST_CA ? 2L : 0L);
-    if (http->ca_file != NULL || http->certificate != NULL) {
+    if (http->ca_file != NULL) {
         SET(CURLOPT_CAINFO, http->ca_file);
         SET(CURLOPT_CAPATH, NULL); /* not the system's CAs besides ours */
     }
-    if (http->certificate != NULL) {
-        SET(CURLOPT_CAINFO_BLOB, &certificate); /* a leaf may be the anchor: curl's own default */
+    if (http->pin != NULL) { /* compared before a byte is sent, also without VERIFYPEER */
+        SET(CURLOPT_PINNEDPUBLICKEY, http->pin);
     }
     SET(CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_SECONDS);
     SET(CURLOPT_PROXY, ""); /* whatever the environment says */
@@ -544,7 +546,7 @@ int http_new(sd_event *event, const struct http_settings *settings, struct http 
     CLEANUP(http_freep) struct http *http = NULL;
     int rc;
 
-    assert((settings->trust == HTTP_TRUST_ONE) == (settings->certificate != NULL));
+    assert((settings->trust == HTTP_TRUST_ONE) == (settings->pin != NULL));
     if (!str_starts(settings->base_url, "https://")) {
         return err_set(err, -EINVAL, "%s is not an https:// address; see api_url in pve-hwid.conf",
                        settings->base_url);
@@ -564,7 +566,7 @@ int http_new(sd_event *event, const struct http_settings *settings, struct http 
     if (http->origin == NULL || http->multi == NULL ||
         str_replace(&http->base_url, settings->base_url) < 0 ||
         str_replace(&http->ca_file, settings->ca_file) < 0 ||
-        str_replace(&http->certificate, settings->certificate) < 0 ||
+        str_replace(&http->pin, settings->pin) < 0 ||
         !http_configure_multi(http, settings->connections) ||
         http_add_headers(http, settings->authorization) < 0) {
         return err_oom(err);
@@ -594,7 +596,7 @@ void http_free(struct http *http)
     free(http->base_url);
     free(http->origin);
     free(http->ca_file);
-    free(http->certificate);
+    free(http->pin);
     free(http);
     curl_global_cleanup();
 }

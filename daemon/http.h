@@ -28,6 +28,7 @@ enum http_failure_kind {
     HTTP_WRONG_NAME,    /* a certificate of another name */
     HTTP_EXPIRED,       /* a certificate whose time is over, or has not come */
     HTTP_UNTRUSTED,     /* a certificate that nobody vouches for */
+    HTTP_OTHER_KEY,     /* another key than the one that is pinned */
     HTTP_TIMEOUT,
     HTTP_TOO_LONG, /* over HTTP_BODY_MAX */
     HTTP_NO_MEMORY,
@@ -52,7 +53,7 @@ void http_explain_pve(const struct http_failure *failure, struct err *err);
 /* Whom to believe. */
 enum http_trust {
     HTTP_TRUST_CA,  /* whom the CAs vouch for, by the right name */
-    HTTP_TRUST_ONE, /* who has exactly `certificate`, whatever name it bears */
+    HTTP_TRUST_ONE, /* who has the key of `pin`, whatever name, dates and signer stand beside it */
     HTTP_TRUST_ANY, /* everybody */
 };
 
@@ -60,7 +61,7 @@ struct http_settings {
     const char *base_url; /* "https://127.0.0.1:8006/api2/json" */
     enum http_trust trust;
     const char *ca_file;       /* HTTP_TRUST_CA; NULL: the system's CAs */
-    const char *certificate;   /* HTTP_TRUST_ONE: PEM */
+    const char *pin;           /* HTTP_TRUST_ONE: "sha256//..." (core/certificate.h) */
     const char *authorization; /* whole header value; never logged; NULL: none */
     unsigned connect_timeout_ms, timeout_ms;
     unsigned connections; /* kept open for reuse; 0: two */

@@ -64,6 +64,7 @@ void http_explain_pve(const struct http_failure *failure, struct err *err)
     case HTTP_WRONG_NAME:
     case HTTP_EXPIRED:
     case HTTP_UNTRUSTED:
+    case HTTP_OTHER_KEY: /* nothing is pinned here */
         explain_certificate(failure, err);
         return;
     case HTTP_NO_CA:

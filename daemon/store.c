@@ -8,17 +8,18 @@
 
 static int store_init_paths(struct store *store, const struct settings *settings)
 {
-    struct store_dir *cluster = &store->dirs[STORE_DIR_CLUSTER];
-
-    store->dirs[STORE_DIR_LOCAL].path = str_dup(settings->fingerprint_dir);
-    cluster->path = str_printf("%s/pve-hwid", settings->pve_dir);
-    cluster->alive = str_printf("%s/qemu-server", settings->pve_dir);
-    if (store->dirs[STORE_DIR_LOCAL].path == NULL || cluster->path == NULL ||
-        cluster->alive == NULL) {
-        return -ENOMEM;
-    }
     for (size_t d = 0; d < STORE_DIRS; d++) {
-        store->dirs[d].store = store;
+        struct store_dir *dir = &store->dirs[d];
+        bool local = d == STORE_DIR_LOCAL || d == STORE_HOLD_LOCAL;
+
+        dir->store = store;
+        dir->suffix = d == STORE_DIR_LOCAL || d == STORE_DIR_CLUSTER ? ".json" : ".hold";
+        dir->path = local ? str_dup(settings->fingerprint_dir)
+                          : str_printf("%s/pve-hwid", settings->pve_dir);
+        dir->alive = local ? NULL : str_printf("%s/qemu-server", settings->pve_dir);
+        if (dir->path == NULL || (!local && dir->alive == NULL)) {
+            return -ENOMEM;
+        }
     }
     return 0;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where fingerprints and VM configurations lie. Watches <fingerprint_dir>/VMID.json (wins) and
- * <pve_dir>/pve-hwid/VMID.json by inotify on the directories and by a rescan timer (names, sizes,
- * times: pmxcfs tells of other nodes' changes by nothing else; a directory that is missing or comes
- * back later is normal). Keeps a small index only, never contents: 10,000 fingerprints cost well
- * under 1 MiB. Half-written files are told of once they are whole: a change is reported when size
- * and time have been still for 150 ms.
+ * Where fingerprints, holds and VM configurations lie. Watches <fingerprint_dir>/VMID.json (wins),
+ * <pve_dir>/pve-hwid/VMID.json and VMID.hold in both by inotify on the directories and by a rescan
+ * timer (names, sizes, times: pmxcfs tells of other nodes' changes by nothing else; a directory
+ * that is missing or comes back later is normal). Keeps a small index only, never contents: 10,000
+ * fingerprints cost well under 1 MiB. Half-written files are told of once they are whole: a change
+ * is reported when size and time have been still for 150 ms.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -20,7 +20,7 @@
 
 struct store;
 
-/* A fingerprint came, changed or went since store_new(). From the event loop. */
+/* A fingerprint, or a hold, came, changed or went since store_new(). From the event loop. */
 typedef void (*store_changed)(void *userdata, uint32_t vmid);
 
 int store_new(sd_event *event, const struct settings *settings, store_changed changed,
@@ -52,9 +52,19 @@ void store_file_fini(struct store_file *file);
  * the cluster's. */
 int store_read_fingerprint(const struct store *store, uint32_t vmid, struct store_file *ret,
                            struct err *err);
+/* The VM's hold, which counts in either place: the cluster's VMID.hold, or the local one. Likewise;
+ * anything but -ENOENT is a hold, too. */
+int store_read_hold(const struct store *store, uint32_t vmid, struct store_file *ret,
+                    struct err *err);
 /* <pve_dir>/qemu-server/VMID.conf; -ENOENT: not on this node; -ENOTCONN: there is no
  * qemu-server directory (pmxcfs is not mounted). At most PVECONF_MAX bytes. */
 int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,
                       struct err *err);
+/* Which configurations there are on this node now, and a stamp of each (store_index.h). -errno:
+ * nobody can say; *ret is as before. */
+struct store_index;
+int store_scan_configs(const struct store *store, struct store_index *ret);
+/* The same of one; 0: not on this node. */
+int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp);
 
 #endif

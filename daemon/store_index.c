@@ -79,14 +79,14 @@ void store_index_remove(struct store_index *index, uint32_t vmid)
     }
 }
 
-uint32_t store_vmid_of(const char *name)
+uint32_t store_vmid_of(const char *name, const char *suffix)
 {
     size_t digits = strspn(name, "0123456789");
     char number[NAME_SIZE];
     uint64_t vmid = 0;
 
     if (digits == 0 || digits >= sizeof(number) || name[0] == '0' ||
-        !str_equal(name + digits, ".json")) {
+        !str_equal(name + digits, suffix)) {
         return 0;
     }
     memcpy(number, name, digits);
@@ -113,12 +113,12 @@ static uint64_t stamp_of(const struct stat *st)
     return hash != 0 ? hash : 1;
 }
 
-int store_stamp(int dir_fd, uint32_t vmid, uint64_t *ret_stamp)
+int store_stamp(int dir_fd, uint32_t vmid, const char *suffix, uint64_t *ret_stamp)
 {
     char name[NAME_SIZE];
     struct stat st;
 
-    (void)snprintf(name, sizeof(name), "%u.json", vmid); /* fits by NAME_SIZE */
+    (void)snprintf(name, sizeof(name), "%u%s", vmid, suffix); /* fits by NAME_SIZE */
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         *ret_stamp = stamp_of(&st);
         return 0;
@@ -138,15 +138,15 @@ static int compare_items(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-static int scan_entry(int dir_fd, const char *name, struct store_index *found)
+static int scan_entry(int dir_fd, const char *name, const char *suffix, struct store_index *found)
 {
-    struct store_item item = {.vmid = store_vmid_of(name)};
+    struct store_item item = {.vmid = store_vmid_of(name, suffix)};
     int rc;
 
     if (item.vmid == 0) {
         return 0;
     }
-    rc = store_stamp(dir_fd, item.vmid, &item.stamp);
+    rc = store_stamp(dir_fd, item.vmid, suffix, &item.stamp);
     if (rc < 0 || item.stamp == 0) {
         return rc; /* 0: gone meanwhile */
     }
@@ -164,7 +164,7 @@ static void dir_closep(DIR **dir)
     }
 }
 
-int store_scan(int dir_fd, struct store_index *ret)
+int store_scan(int dir_fd, const char *suffix, struct store_index *ret)
 {
     CLEANUP(store_index_fini) struct store_index found = {0};
     CLEANUP(dir_closep) DIR *dir = NULL;
@@ -187,7 +187,7 @@ int store_scan(int dir_fd, struct store_index *ret)
         if (entry == NULL) {
             break;
         }
-        rc = scan_entry(fd, entry->d_name, &found);
+        rc = scan_entry(fd, entry->d_name, suffix, &found);
         if (rc < 0) {
             return rc;
         }

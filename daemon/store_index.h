@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A sorted array of VMIDs, each with a stamp: a hash of size and times of its file. 16 bytes a file
- * and no contents, so that thousands of fingerprints cost nothing worth mentioning. Only store.c
- * uses it.
+ * and no contents, so that thousands of fingerprints cost nothing worth mentioning. For the
+ * store, and for engine_claims.c, which watches this node's configurations by it.
  */
 #ifndef STORE_INDEX_H
 #define STORE_INDEX_H
@@ -30,11 +30,11 @@ uint64_t store_index_stamp(const struct store_index *index, uint32_t vmid); /* 0
 struct store_item *store_index_add(struct store_index *index, uint32_t vmid);
 void store_index_remove(struct store_index *index, uint32_t vmid);
 
-/* The VMID of "105.json"; 0: some other name. */
-uint32_t store_vmid_of(const char *name);
+/* `suffix`: ".json" or ".hold". The VMID of "105.json"; 0: some other name. */
+uint32_t store_vmid_of(const char *name, const char *suffix);
 /* The stamp of VMID.json in that directory; 0: not there. -errno: nobody can say. */
-int store_stamp(int dir_fd, uint32_t vmid, uint64_t *ret_stamp);
+int store_stamp(int dir_fd, uint32_t vmid, const char *suffix, uint64_t *ret_stamp);
 /* All VMID.json of that directory. On failure *ret is as before. */
-int store_scan(int dir_fd, struct store_index *ret);
+int store_scan(int dir_fd, const char *suffix, struct store_index *ret);
 
 #endif

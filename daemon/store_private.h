@@ -8,11 +8,20 @@
 #include "store.h"
 #include "store_index.h"
 
-enum { STORE_DIR_LOCAL, STORE_DIR_CLUSTER, STORE_DIRS };
+/* Fingerprints, and in the same two directories the holds: watched and compared alike, but an index
+ * of its own for each, since a hold alone makes no VM one of ours. */
+enum {
+    STORE_DIR_LOCAL,
+    STORE_DIR_CLUSTER,
+    STORE_HOLD_LOCAL,
+    STORE_HOLD_CLUSTER,
+    STORE_DIRS,
+};
 
 struct store_dir {
     struct store *store;
     char *path;
+    const char *suffix; /* of the files that count here */
     char *alive; /* only while this exists is a missing directory an empty one; NULL: always */
     sd_event_source *watch;
     bool watch_is_parent; /* the directory is missing: waiting for it to appear */

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/hold.h"
 #include "core/pveconf.h"
 #include "io/file.h"
 #include "store_private.h"
@@ -16,28 +16,6 @@ void store_file_fini(struct store_file *file)
     free(file->text);
     free(file->path);
     *file = (struct store_file){0};
-}
-
-/* Who can write a fingerprint decides what a VM's hardware becomes. */
-static int check_owner(int fd, const char *path, struct err *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0) {
-        return err_set(err, -errno, "%s: %s", path, strerror(errno));
-    }
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        return err_set(err, -EPERM,
-                       "%s belongs to user %u and is not used; fingerprints must be root's: chown "
-                       "root %s",
-                       path, st.st_uid, path);
-    }
-    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return err_set(err, -EPERM,
-                       "%s can be written by others than its owner and is not used; chmod go-w %s",
-                       path, path);
-    }
-    return 0;
 }
 
 /* Takes over `path`. */
@@ -51,9 +29,10 @@ static int read_file(char *path_, size_t max, bool trusted, struct store_file *r
     if (path == NULL) {
         return err_oom(err);
     }
-    rc = file_open(AT_FDCWD, path, FILE_NOFOLLOW, &fd, err);
-    if (rc == 0 && !trusted) {
-        rc = check_owner(fd, path, err);
+    rc = trusted ? file_open(AT_FDCWD, path, FILE_NOFOLLOW, &fd, err)
+                 : file_open_trusted(path, &fd, err);
+    if (rc == -EACCES) {
+        return err_set(err, rc, "%s: no permission to read it; chmod a+r %s", path, path);
     }
     if (rc == 0) {
         rc = file_read_fd(fd, path, &text, err);
@@ -98,6 +77,35 @@ int store_read_fingerprint(const struct store *store, uint32_t vmid, struct stor
         *ret = file;
     }
     return rc;
+}
+
+int store_read_hold(const struct store *store, uint32_t vmid, struct store_file *ret,
+                    struct err *err)
+{
+    static const size_t dirs[] = {STORE_HOLD_CLUSTER, STORE_HOLD_LOCAL};
+    int rc = -ENOENT;
+
+    for (size_t i = 0; i < ARRAY_SIZE(dirs) && rc == -ENOENT; i++) {
+        rc = read_file(str_printf("%s/%u.hold", store->dirs[dirs[i]].path, vmid), HOLD_MAX, false,
+                       ret, err);
+    }
+    return rc;
+}
+
+int store_scan_configs(const struct store *store, struct store_index *ret)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = file_open_dir(AT_FDCWD, store->dirs[STORE_DIR_CLUSTER].alive, &fd, NULL);
+
+    return rc < 0 ? rc : store_scan(fd, ".conf", ret);
+}
+
+int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = file_open_dir(AT_FDCWD, store->dirs[STORE_DIR_CLUSTER].alive, &fd, NULL);
+
+    return rc < 0 ? rc : store_stamp(fd, vmid, ".conf", ret_stamp);
 }
 
 int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,

@@ -86,7 +86,7 @@ static bool dir_settle(struct store_dir *dir, int dir_fd, struct store_item *ite
     uint64_t stamp = 0;
     struct store_item *known;
 
-    if (dir_fd >= 0 && store_stamp(dir_fd, item->vmid, &stamp) < 0) {
+    if (dir_fd >= 0 && store_stamp(dir_fd, item->vmid, dir->suffix, &stamp) < 0) {
         item->due = store_now(store) + RETRY_MS;
         return false;
     }
@@ -180,14 +180,14 @@ static void store_rescan_in(struct store *store, uint64_t usec)
 
 static void dir_on_file_event(struct store_dir *dir, const char *name)
 {
-    uint32_t vmid = store_vmid_of(name);
+    uint32_t vmid = store_vmid_of(name, dir->suffix);
     CLEANUP_FD int fd = -1;
     uint64_t stamp = 0;
 
     if (vmid == 0 || dir_open(dir, &fd) < 0) {
         return;
     }
-    if (fd >= 0 && store_stamp(fd, vmid, &stamp) < 0) {
+    if (fd >= 0 && store_stamp(fd, vmid, dir->suffix, &stamp) < 0) {
         stamp = 0; /* dir_settle() looks again */
     }
     dir_wait(dir, vmid, stamp);
@@ -253,7 +253,7 @@ static int dir_look(struct store_dir *dir, struct store_index *ret)
 
     if (rc == 0 && fd >= 0) {
         dir_watch(dir, fd, false);
-        return store_scan(fd, ret);
+        return store_scan(fd, dir->suffix, ret);
     }
     if (rc == 0 || rc == -ENOENT) {
         dir_watch_parent(dir);

@@ -12,6 +12,7 @@
 
 #include "core/fingerprint.h"
 #include "core/guard.h"
+#include "core/hold.h"
 #include "core/plan.h"
 #include "core/pveconf.h"
 #include "hook.h"
@@ -21,6 +22,7 @@
 struct facts {
     struct fingerprint *fp;
     struct pveconf *conf; /* NULL: not on this node */
+    char *on_hold;        /* in words; NULL: it is not */
     const struct settings *settings;
 };
 
@@ -28,6 +30,7 @@ static void facts_fini(struct facts *facts)
 {
     fingerprint_free(facts->fp);
     pveconf_free(facts->conf);
+    free(facts->on_hold);
 }
 
 /* Reading /etc/pve asks another process (pmxcfs). Where it does not answer, this start hangs
@@ -49,6 +52,15 @@ static void set_alarm(const struct hook *hook)
     (void)setitimer(ITIMER_REAL, &timer, NULL); /* without it we are slower, not wrong */
 }
 
+/* By the same rule as the daemon: nobody else's file decides whether a VM starts. */
+static int read_trusted(const char *path, struct buf *text, struct err *err)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = file_open_trusted(path, &fd, err);
+
+    return rc < 0 ? rc : file_read_fd(fd, path, text, err);
+}
+
 static int read_fingerprint(const struct hook *hook, struct facts *facts, struct err *err)
 {
     char path[HOOK_PATH_SIZE];
@@ -56,10 +68,10 @@ static int read_fingerprint(const struct hook *hook, struct facts *facts, struct
     int rc = -ENAMETOOLONG;
 
     if (hook_local_fingerprint(hook, path)) {
-        rc = file_read(AT_FDCWD, path, FILE_NOFOLLOW, &text, err);
+        rc = read_trusted(path, &text, err);
     }
     if (rc == -ENOENT && hook_cluster_fingerprint(hook, path)) {
-        rc = file_read(AT_FDCWD, path, FILE_NOFOLLOW, &text, err);
+        rc = read_trusted(path, &text, err);
     }
     if (rc == 0) {
         rc = fingerprint_parse(text.data, text.len, &facts->fp, err);
@@ -87,11 +99,35 @@ static int read_config(const struct hook *hook, struct facts *facts, struct err 
     return rc == -ENOENT ? 0 : rc;
 }
 
+/* Whatever is there holds, also what cannot be read. */
+static int read_hold(const struct hook *hook, struct facts *facts)
+{
+    for (int local = 0; local < 2 && facts->on_hold == NULL; local++) {
+        CLEANUP(buf_fini) struct buf text = BUF_INIT(HOLD_MAX);
+        char path[HOOK_PATH_SIZE];
+        struct err why = {""};
+        int rc = hook_hold_file(hook, local == 1, path)
+                     ? file_read(AT_FDCWD, path, FILE_NOFOLLOW, &text, &why)
+                     : -ENOENT;
+
+        if (rc != -ENOENT) {
+            facts->on_hold = hold_describe(rc < 0 ? NULL : text.data, text.len, path, why.text);
+            if (facts->on_hold == NULL) {
+                return -ENOMEM;
+            }
+        }
+    }
+    return 0;
+}
+
 static int read_facts(const struct hook *hook, struct facts *facts, struct err *err)
 {
     int rc;
 
     facts->settings = hook->settings;
+    if (read_hold(hook, facts) < 0) {
+        return err_oom(err);
+    }
     rc = read_config(hook, facts, err);
     return rc == 0 ? read_fingerprint(hook, facts, err) : rc;
 }
@@ -148,6 +184,24 @@ static int say_difference(const struct hook *hook, const char *why, const struct
     return WIRE_HOOK_GO;
 }
 
+static int say_hold(const struct hook *hook, const char *why, const struct facts *facts,
+                    const struct plan *plan)
+{
+    CLEANUP_FREE char *summary = plan_summary(plan);
+    bool same = plan_is_empty(plan);
+
+    hook_sayf(
+        hook,
+        "VM %u is %s: it starts as it is; %s%s; to end the hold: pve-hwid resume %u (no answer "
+        "from pve-hwidd: %s)",
+        hook->call.vmid, facts->on_hold,
+        same                   ? "its hardware is as its fingerprint says"
+        : plan->refusals.n > 0 ? ""
+                               : "differs in ",
+        same || summary == NULL ? "" : summary, hook->call.vmid, why);
+    return WIRE_HOOK_GO;
+}
+
 static int compare(const struct hook *hook, const char *why, const struct facts *facts,
                    struct err *err)
 {
@@ -165,6 +219,9 @@ static int compare(const struct hook *hook, const char *why, const struct facts 
     rc = plan_make(&input, &plan, err);
     if (rc < 0) {
         return rc;
+    }
+    if (facts->on_hold != NULL) {
+        return say_hold(hook, why, facts, plan);
     }
     if (plan_is_empty(plan)) {
         hook_sayf(hook, "VM %u: hardware as its fingerprint says (checked by the hook alone: %s)",

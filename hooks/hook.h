@@ -30,6 +30,7 @@ struct hook {
     struct settings *settings; /* the daemon's; its defaults where they cannot be read */
     uint64_t deadline_ms;      /* of everything, by clock_monotonic_ms() */
     struct wire_hook_call call;
+    char **argv; /* VMID and PHASE as PVE gave them, NULL behind */
 };
 
 /* The daemon's settings: where fingerprints lie, and the policies. Missing or wrong ones are the
@@ -41,6 +42,10 @@ bool hook_path(const struct hook *hook, char path[HOOK_PATH_SIZE], const char *f
     PRINTF_LIKE(3, 4);
 bool hook_local_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_cluster_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE]);
+/* VMID.hold: beside the cluster's fingerprint, or beside the local one. */
+bool hook_hold_file(const struct hook *hook, bool local, char path[HOOK_PATH_SIZE]);
+bool hook_former(const struct hook *hook, char path[HOOK_PATH_SIZE]);
+bool hook_storages(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_config(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 
 /* context.c: what only a child of the start worker and root can see, into hook->call. */
@@ -53,6 +58,11 @@ int hook_ask(const struct hook *hook, struct wire_hook_reply *ret_reply, struct 
  * front, ASCII only, long ones cut, at most HOOK_OUT_MAX bytes in one write. */
 void hook_say(const struct hook *hook, const struct notes *lines);
 void hook_sayf(const struct hook *hook, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* former.c: becomes the hookscript that the VM had before ours, if it had one, and does not return
+ * then: its output, time and exit code are as if PVE had called it. Returns 0 where there is none,
+ * and what PVE would make of one that cannot be run. */
+int hook_run_former(const struct hook *hook);
 
 /* fallback.c: pre-start without a daemon. `why` there is none, in a few words. The exit code. */
 int hook_decide_alone(const struct hook *hook, const char *why);

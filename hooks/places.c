@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/former.h"
 #include "hook.h"
 #include "io/file.h"
 
@@ -49,17 +50,44 @@ static const char *place(const struct hook *hook, const char *setting, const cha
     return hook->root[0] == '\0' ? setting : normal;
 }
 
+static bool local_file(const struct hook *hook, const char *suffix, char path[HOOK_PATH_SIZE])
+{
+    return hook_path(hook, path, "%s/%u.%s",
+                     place(hook, hook->settings->fingerprint_dir, "/etc/pve-hwid/fingerprints"),
+                     hook->call.vmid, suffix);
+}
+
+static bool cluster_file(const struct hook *hook, const char *suffix, char path[HOOK_PATH_SIZE])
+{
+    return hook_path(hook, path, "%s/pve-hwid/%u.%s",
+                     place(hook, hook->settings->pve_dir, "/etc/pve"), hook->call.vmid, suffix);
+}
+
 bool hook_local_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE])
 {
-    return hook_path(hook, path, "%s/%u.json",
-                     place(hook, hook->settings->fingerprint_dir, "/etc/pve-hwid/fingerprints"),
-                     hook->call.vmid);
+    return local_file(hook, "json", path);
 }
 
 bool hook_cluster_fingerprint(const struct hook *hook, char path[HOOK_PATH_SIZE])
 {
-    return hook_path(hook, path, "%s/pve-hwid/%u.json",
+    return cluster_file(hook, "json", path);
+}
+
+bool hook_hold_file(const struct hook *hook, bool local, char path[HOOK_PATH_SIZE])
+{
+    return local ? local_file(hook, "hold", path) : cluster_file(hook, "hold", path);
+}
+
+bool hook_former(const struct hook *hook, char path[HOOK_PATH_SIZE])
+{
+    return hook_path(hook, path, "%s/pve-hwid/%u" FORMER_SUFFIX,
                      place(hook, hook->settings->pve_dir, "/etc/pve"), hook->call.vmid);
+}
+
+bool hook_storages(const struct hook *hook, char path[HOOK_PATH_SIZE])
+{
+    return hook_path(hook, path, "%s/storage.cfg",
+                     place(hook, hook->settings->pve_dir, "/etc/pve"));
 }
 
 bool hook_config(const struct hook *hook, char path[HOOK_PATH_SIZE])

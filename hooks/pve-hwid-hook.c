@@ -3,8 +3,10 @@
  * pve-hwid-hook [--root DIR] VMID PHASE: what `hookscript:` of a VM points to.
  *
  * Exit codes of pre-start: 0 go, 75 stopped on purpose and started again by the daemon, 78 refused
- * by policy. The other phases always end with 0. No VM without a fingerprint is held up by more
- * than two system calls; no VM at all by more than two seconds.
+ * by policy. The other phases always end with 0. Where the VM had another hookscript before, that
+ * one is run in the end and the exit code is its own. No VM without a fingerprint is held up by
+ * more than three system calls; no VM at all by more than two seconds, the former hook's time
+ * excepted.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -29,8 +31,11 @@ static void fill_standard_fds(void)
     }
 }
 
-/* False with something said where these are not the arguments PVE gives. */
-static bool parse_arguments(struct hook *hook, int argc, char **argv)
+/* What is wrong with the arguments, or that they are those PVE gives. A phase that we do not know
+ * is none of ours, but perhaps one of the former hook's. */
+enum arguments { ARGUMENTS_BAD, ARGUMENTS_OTHER_PHASE, ARGUMENTS_GOOD };
+
+static enum arguments parse_arguments(struct hook *hook, int argc, char **argv)
 {
     uint64_t vmid = 0;
 
@@ -41,18 +46,19 @@ static bool parse_arguments(struct hook *hook, int argc, char **argv)
     }
     if (argc != 3) {
         hook_sayf(hook, "usage: pve-hwid-hook VMID PHASE; nothing done");
-        return false;
+        return ARGUMENTS_BAD;
     }
     if (!str_to_u64(argv[1], WIRE_VMID_MAX, &vmid) || vmid < WIRE_VMID_MIN) {
         hook_sayf(hook, "'%.40s' is not a VMID; nothing done", argv[1]);
-        return false;
-    }
-    if (!wire_phase_parse(argv[2], &hook->call.phase)) {
-        hook_sayf(hook, "phase '%.40s' is not known; nothing done", argv[2]);
-        return false;
+        return ARGUMENTS_BAD;
     }
     hook->call.vmid = (uint32_t)vmid;
-    return true;
+    hook->argv = argv + 1;
+    if (!wire_phase_parse(argv[2], &hook->call.phase)) {
+        hook_sayf(hook, "phase '%.40s' is not known; nothing done", argv[2]);
+        return ARGUMENTS_OTHER_PHASE;
+    }
+    return ARGUMENTS_GOOD;
 }
 
 /* The local place first: it is no network file system, and it wins anyway. */
@@ -80,17 +86,31 @@ static int run(struct hook *hook)
     return exit_code;
 }
 
+/*
+ * Our own answer first: a start that we stop (75) is made again by the daemon, and the former
+ * hook's pre-start must not run for both. Only a start that goes on is its business; the other
+ * phases always are.
+ */
 int main(int argc, char **argv)
 {
     struct hook hook = {.root = "", .deadline_ms = clock_monotonic_ms() + HOOK_LIMIT_MS};
-    int exit_code;
+    enum arguments arguments;
+    sighandler_t on_pipe;
+    int exit_code = 0;
 
     fill_standard_fds();
-    (void)signal(SIGPIPE, SIG_IGN); /* nobody reads the task log: no reason to fail a start */
-    if (!parse_arguments(&hook, argc, argv) || hook_read_settings(&hook) < 0) {
+    on_pipe = signal(SIGPIPE, SIG_IGN); /* nobody reads the log: no reason to fail a start */
+    arguments = parse_arguments(&hook, argc, argv);
+    if (arguments == ARGUMENTS_BAD || hook_read_settings(&hook) < 0) {
         return 0;
     }
-    exit_code = has_fingerprint(&hook) ? run(&hook) : 0;
+    if (arguments == ARGUMENTS_GOOD && has_fingerprint(&hook)) {
+        exit_code = run(&hook);
+    }
+    if (exit_code == 0) {
+        (void)signal(SIGPIPE, on_pipe); /* an ignored one would be inherited */
+        exit_code = hook_run_former(&hook);
+    }
     settings_free(hook.settings);
     return exit_code;
 }

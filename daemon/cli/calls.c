@@ -180,6 +180,25 @@ enum cli_exit calls_run(const struct cli *cli, const struct call *call, json_t *
     return CLI_OK;
 }
 
+int calls_try(const struct cli *cli, const struct call *call, json_t **ret_answer, struct err *err)
+{
+    CLEANUP(wire_reply_fini) struct wire_reply reply = {0};
+    const char *message;
+    int rc = talk(cli, call, &reply, err);
+
+    json_decref(call->parameters);
+    if (rc < 0) {
+        return rc;
+    }
+    if (reply.error != NULL) {
+        message = json_string_value(json_object_get(reply.parameters, "message"));
+        return err_set(err, -EREMOTEIO, "the daemon answered %s%s%s", reply.error,
+                       message == NULL ? "" : ": ", message == NULL ? "" : message);
+    }
+    *ret_answer = STEAL(reply.parameters);
+    return 0;
+}
+
 enum cli_exit calls_vm(const struct cli *cli, const char *method, uint32_t vmid,
                        const char *collect, json_t **ret_answer)
 {

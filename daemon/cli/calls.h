@@ -33,7 +33,10 @@ enum {
 /* The last reply's parameters (new reference). Anything but CLI_OK was told already. */
 enum cli_exit calls_run(const struct cli *cli, const struct call *call, json_t **ret_answer);
 
-/* The same for a method that takes a VMID (0: none is sent); `collect` as above. */
+/* For those who can do without the daemon: nothing is told, `err` has the sentence. 0 or -errno. */
+int calls_try(const struct cli *cli, const struct call *call, json_t **ret_answer, struct err *err);
+
+/* calls_run() of a method that takes a VMID (0: none is sent); `collect` as above. */
 enum cli_exit calls_vm(const struct cli *cli, const char *method, uint32_t vmid,
                        const char *collect, json_t **ret_answer);
 

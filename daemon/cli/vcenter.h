@@ -48,8 +48,8 @@ struct vcenter_run {
     sd_event *event;
     struct http *http;
     struct secrets *secrets;
-    char *url;         /* "https://host" */
-    char *certificate; /* PEM: with --thumbprint */
+    char *url; /* "https://host" */
+    char *pin; /* with --thumbprint: of the key in that certificate */
     enum vcenter_dialect dialect;
     unsigned timeout_ms;
     unsigned logins;

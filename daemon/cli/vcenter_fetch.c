@@ -103,11 +103,13 @@ static void try_later(struct fetch *fetch, size_t vm, const struct http_answer *
     uint64_t now = clock_monotonic_ms();
     struct err err = {""};
 
+    if (answer->result == API_OK) {
+        (void)vcenter_refuse(fetch->run, answer->status, answer->body, answer->len, &err);
+    } else {
+        (void)err_set(&err, 0, "%s", answer->error);
+    }
     if (++fetch->tries[vm] >= VCENTER_TRIES) {
-        if (answer->result == API_OK) {
-            (void)vcenter_refuse(fetch->run, answer->status, answer->body, answer->len, &err);
-        }
-        give_up_on(fetch, vm, answer->result == API_OK ? err.text : answer->error);
+        give_up_on(fetch, vm, err.text);
     } else {
         enqueue(fetch, vm);
     }
@@ -120,7 +122,10 @@ static void try_later(struct fetch *fetch, size_t vm, const struct http_answer *
             now + (pause < VCENTER_PAUSE_MAX_MS ? pause : (uint64_t)VCENTER_PAUSE_MAX_MS);
     }
     if (fetch->bad_rounds >= BAD_ROUNDS_MAX) {
-        end_with(fetch, err_set(&fetch->err, -EIO, "%s does not answer any more", fetch->run->url));
+        end_with(fetch, err_set(&fetch->err, -EIO,
+                                "nothing but failures for a while, so the rest is left; the last "
+                                "one: %s",
+                                err.text));
     }
 }
 

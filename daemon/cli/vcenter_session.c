@@ -2,7 +2,9 @@
 /*
  * See vcenter.h: one connection, one session. With --thumbprint a first connection, which sends
  * nothing, only collects the peer's certificate; where that is the one that was asked for, all
- * requests trust exactly it and nobody else: so the password cannot go to another peer in between.
+ * requests trust the owner of its key and nobody else: so the password cannot go to another peer in
+ * between. Name, signer and dates do not count then: an expired certificate is still the one that
+ * the administrator compared. (As a CA of its own, curl's other way, it would be refused for that.)
  */
 #include <errno.h>
 #include <string.h>
@@ -43,7 +45,7 @@ static int open_http(struct vcenter_run *run, enum http_trust trust, unsigned ti
         .base_url = run->url,
         .trust = trust,
         .ca_file = trust == HTTP_TRUST_CA ? run->options->cacert : NULL,
-        .certificate = trust == HTTP_TRUST_ONE ? run->certificate : NULL,
+        .pin = trust == HTTP_TRUST_ONE ? run->pin : NULL,
         .connect_timeout_ms = timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS,
         .timeout_ms = timeout_ms,
         .connections = VCENTER_PARALLEL,
@@ -55,7 +57,7 @@ static int open_http(struct vcenter_run *run, enum http_trust trust, unsigned ti
 
 static enum http_trust trust_of(const struct vcenter_run *run)
 {
-    if (run->certificate != NULL) {
+    if (run->pin != NULL) {
         return HTTP_TRUST_ONE;
     }
     return run->options->insecure ? HTTP_TRUST_ANY : HTTP_TRUST_CA;
@@ -130,7 +132,7 @@ static int get_certificate(struct vcenter_run *run, char **ret_pem,
 
 static int check_thumbprint(struct vcenter_run *run, struct err *err)
 {
-    char text[CERTIFICATE_THUMBPRINT_SIZE];
+    char text[CERTIFICATE_THUMBPRINT_SIZE], pin[CERTIFICATE_PIN_SIZE];
     struct certificate_thumbprint wanted, there;
     CLEANUP_FREE char *pem = NULL;
     int rc = certificate_parse(run->options->thumbprint, &wanted, err);
@@ -147,8 +149,11 @@ static int check_thumbprint(struct vcenter_run *run, struct err *err)
                        "renewed, or somebody is in between",
                        run->url, text);
     }
-    run->certificate = STEAL(pem);
-    return 0;
+    rc = certificate_key_pin(pem, pin, err);
+    if (rc < 0) {
+        return err_prefix(err, rc, "the certificate of %s", run->url);
+    }
+    return str_replace(&run->pin, pin) < 0 ? err_oom(err) : 0;
 }
 
 int vcenter_connect(struct vcenter_run *run, struct err *err)
@@ -254,7 +259,8 @@ static int refuse_login(struct vcenter_run *run, const struct vcenter_reply *rep
     struct vcenter_failure failure;
 
     if (reply->result != API_OK) {
-        return reply->failure == HTTP_UNTRUSTED || reply->failure == HTTP_WRONG_NAME
+        return reply->failure == HTTP_UNTRUSTED || reply->failure == HTTP_WRONG_NAME ||
+                       reply->failure == HTTP_EXPIRED
                    ? offer_thumbprint(run, reply->err.text, err)
                    : err_set(err, -ECONNREFUSED, "%s", reply->err.text);
     }

@@ -19,8 +19,13 @@ static void explain_certificate(const struct http_failure *f, struct err *err)
     } else if (f->kind == HTTP_EXPIRED) {
         (void)err_set(err, 0,
                       "the certificate of %s is out of its time (%s): renew it, or set this "
-                      "clock; only --insecure goes on without",
+                      "clock, or trust this one certificate with --thumbprint, whatever its dates",
                       f->origin, cause);
+    } else if (f->kind == HTTP_OTHER_KEY) {
+        (void)err_set(err, 0,
+                      "%s shows another certificate than at first, with another key. Nothing was "
+                      "sent to it: somebody is in between, or several machines answer to this name",
+                      f->origin);
     } else {
         (void)err_set(err, 0, "nobody known here vouches for the certificate of %s (%s)", f->origin,
                       cause);
@@ -50,6 +55,7 @@ void vcenter_explain(const struct http_failure *f, struct err *err)
     case HTTP_WRONG_NAME:
     case HTTP_EXPIRED:
     case HTTP_UNTRUSTED:
+    case HTTP_OTHER_KEY:
         explain_certificate(f, err);
         return;
     case HTTP_TIMEOUT:
@@ -86,6 +92,12 @@ int vcenter_refuse(const struct vcenter_run *run, int status, const char *body, 
 
     vcenter_read_failure(body, len, &failure);
     said = failure.sentence[0] != '\0' ? failure.sentence : "it says no more";
+    if (status >= 300 && status < 400) {
+        return err_set(err, -EPROTO,
+                       "%s sends us elsewhere (status %d), where we do not go: the password was "
+                       "meant for it alone. Is it a vCenter? Give --vcenter its own name",
+                       run->url, status);
+    }
     switch (status) {
     case 401:
         return err_set(err, -EACCES, "%s does not accept the session: %s", run->url, said);

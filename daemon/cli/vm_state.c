@@ -23,6 +23,8 @@ static const struct state {
     {"stuck", CLI_ERROR, OUT_BAD},
     {"no-config", CLI_OK, OUT_DIM},
     {"bad-fingerprint", CLI_ERROR, OUT_BAD},
+    {"refused", CLI_REFUSED, OUT_BAD},
+    {"on-hold", CLI_OK, OUT_WARN}, /* see vm_state_exit() */
     {"unknown", CLI_ERROR, OUT_DIM},
 };
 
@@ -41,7 +43,8 @@ static const struct state *find_state(const struct vm_state *vm)
 
 enum cli_exit vm_state_exit(const struct vm_state *vm)
 {
-    return find_state(vm)->code;
+    /* On hold on purpose, and that is no news; that it differs is. */
+    return str_equal(vm->state, "on-hold") && vm->changes > 0 ? CLI_DIFFERS : find_state(vm)->code;
 }
 
 enum out_style vm_state_style(const struct vm_state *vm)

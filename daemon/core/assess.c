@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "core/drive.h"
+#include "core/hold.h"
 
 bool assess_is_our_hook(const char *volid)
 {
@@ -23,6 +24,8 @@ void assessment_free(struct assessment *a)
     fingerprint_free(a->fp);
     pveconf_free(a->conf);
     free(a->problem);
+    free(a->twin);
+    free(a->on_hold);
     free(a);
 }
 
@@ -71,11 +74,31 @@ static bool any_disk_deletion_pending(const struct pveconf *conf)
     return false;
 }
 
+static int name_machine(struct assessment *a)
+{
+    CLEANUP(identity_fini) struct identity wanted = {0}, now = {0};
+    int rc = identity_of_fingerprint(a->fp, &wanted);
+
+    rc = rc < 0 ? rc : identity_name(&wanted, a->name);
+    rc = rc < 0 ? rc : identity_of_config(a->conf, &now);
+    a->ctime = now.ctime;
+    return rc;
+}
+
+/* In sync, but not alone: the plan has no refusal then, and few read its notes. */
+static int keep_twin(struct assessment *a, const struct claims_findings *others)
+{
+    const struct notes *first = others->refusals.n > 0 ? &others->refusals : &others->notes;
+
+    return first->n > 0 && plan_is_empty(a->plan) ? str_replace(&a->twin, first->items[0]) : 0;
+}
+
 static int make_plan(struct assessment *a, const struct assess_params *params,
                      const struct assess_fixed *fixed, size_t n_fixed, struct err *err)
 {
     CLEANUP(pveconf_freep) struct pveconf *next = NULL;
     CLEANUP_FREE struct plan_fixed *slots = NULL;
+    CLEANUP(claims_findings_fini) struct claims_findings others = {0};
     struct plan_input input = {
         .vmid = params->vmid, .fp = a->fp, .machines = params->machines, .n_fixed = n_fixed};
     int rc;
@@ -89,11 +112,25 @@ static int make_plan(struct assessment *a, const struct assess_params *params,
     }
     input.fixed = slots;
     rc = pveconf_apply_pending(a->conf, &next);
+    rc = rc < 0 ? rc : name_machine(a);
+    rc = rc < 0 ? rc : claims_judge(params->claims, params->vmid, a->fp, next, &others);
     if (rc < 0) {
         return err_oom(err);
     }
+    a->elsewhere = others.elsewhere;
+    input.others = &others;
     input.conf = next;
-    return plan_make(&input, &a->plan, err);
+    rc = plan_make(&input, &a->plan, err);
+    return rc < 0 ? rc : keep_twin(a, &others) < 0 ? err_oom(err) : 0;
+}
+
+static int make_undo_plan(struct assessment *a, const struct assess_params *params, struct err *err)
+{
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL;
+    int rc = pveconf_apply_pending(a->conf, &next);
+
+    rc = rc < 0 ? rc : undo_plan(params->undo, params->vmid, next, &a->plan);
+    return rc < 0 ? err_oom(err) : 0;
 }
 
 static int read_config(const struct assess_texts *texts, struct assessment *a, struct err *err)
@@ -117,6 +154,9 @@ static int read_both(const struct assess_texts *texts, const struct assess_param
     if (rc < 0) {
         return problem(a, ASSESS_BAD_CONFIG, texts->config_path, rc, &why);
     }
+    if (params->undo != NULL) {
+        return 0; /* what a fingerprint wants is not asked */
+    }
     if (texts->fingerprint_problem != NULL) {
         (void)err_set(&why, -EINVAL, "%s", texts->fingerprint_problem); /* only the text counts */
         a->outcome = ASSESS_BAD_FINGERPRINT;
@@ -129,6 +169,16 @@ static int read_both(const struct assess_texts *texts, const struct assess_param
     a->on_drift = a->fp->policy.has_on_drift ? a->fp->policy.on_drift : params->on_drift;
     a->on_error = a->fp->policy.has_on_error ? a->fp->policy.on_error : params->on_error;
     return 0;
+}
+
+/* No part of the key: what was decided for a pair of files holds on and after a hold. */
+static int read_hold(const struct assess_texts *texts, struct assessment *a)
+{
+    if (texts->hold == NULL && texts->hold_problem == NULL) {
+        return 0;
+    }
+    a->on_hold = hold_describe(texts->hold, texts->hold_len, texts->hold_path, texts->hold_problem);
+    return a->on_hold == NULL ? -ENOMEM : 0;
 }
 
 int assess(const struct assess_texts *texts, const struct assess_params *params,
@@ -146,12 +196,13 @@ int assess(const struct assess_texts *texts, const struct assess_params *params,
     a->on_drift = params->on_drift;
     a->on_error = params->on_error;
     rc = make_key(texts, a->key);
-    if (rc < 0) {
+    if (rc < 0 || read_hold(texts, a) < 0) {
         return err_oom(err);
     }
     if (texts->config == NULL) {
         a->outcome = ASSESS_NO_CONFIG;
-    } else if (texts->fingerprint == NULL && texts->fingerprint_problem == NULL) {
+    } else if (texts->fingerprint == NULL && texts->fingerprint_problem == NULL &&
+               params->undo == NULL) {
         a->outcome = ASSESS_NO_FINGERPRINT;
         /* Nothing to do with us, so a file that cannot be read is none of our business. */
         if (read_config(texts, a, &why) == -ENOMEM) {
@@ -164,7 +215,13 @@ int assess(const struct assess_texts *texts, const struct assess_params *params,
         }
     }
     if (a->outcome == ASSESS_PLANNED) {
-        rc = make_plan(a, params, fixed, n_fixed, &why);
+        rc = params->undo != NULL ? make_undo_plan(a, params, &why)
+                                  : make_plan(a, params, fixed, n_fixed, &why);
+        if (rc == 0 && a->on_hold != NULL && params->undo == NULL) {
+            rc = notes_add(&a->plan->notes,
+                           "the VM is %s: nothing is changed until 'pve-hwid resume %u'",
+                           a->on_hold, params->vmid);
+        }
         if (rc < 0) {
             rc = problem(a, ASSESS_BAD_CONFIG, texts->config_path, rc, &why);
             if (rc < 0) {

@@ -11,17 +11,19 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/claims.h"
 #include "core/fingerprint.h"
 #include "core/plan.h"
 #include "core/pveconf.h"
 #include "core/smbios_uuid.h"
+#include "core/undo.h"
 
 enum assess_outcome {
     ASSESS_NO_FINGERPRINT,  /* nothing to do with us; conf is there where it can be read */
     ASSESS_NO_CONFIG,       /* no such VM on this node */
     ASSESS_BAD_FINGERPRINT, /* `problem` names file, place and cure */
     ASSESS_BAD_CONFIG,      /* likewise */
-    ASSESS_PLANNED,         /* conf, fp and plan are there */
+    ASSESS_PLANNED,         /* conf, fp (but for an undo) and plan are there */
 };
 
 struct assess_texts {
@@ -32,6 +34,10 @@ struct assess_texts {
     size_t fingerprint_len;
     const char *fingerprint_path;
     const char *fingerprint_problem; /* it is there but could not be read: why */
+    const char *hold;                /* NULL: there is none */
+    size_t hold_len;
+    const char *hold_path;
+    const char *hold_problem; /* likewise; it holds all the same */
 };
 
 struct assess_params {
@@ -39,6 +45,10 @@ struct assess_params {
     const struct machine_list *machines; /* may be NULL */
     enum fingerprint_drift on_drift;     /* for fingerprints that do not say */
     enum fingerprint_on_error on_error;
+    /* Where the plan comes from: NULL: the fingerprint; else a change set that is to be undone,
+     * whatever the fingerprint says, or none. */
+    const struct undo *undo;
+    const struct claims *claims; /* who else has which identity; may be NULL */
 };
 
 /* A disk that must stay where it is in this look, and why (its volume is away). */
@@ -57,7 +67,12 @@ struct assessment {
     char key[SMBIOS_UUID_SIZE];
     enum fingerprint_drift on_drift;
     enum fingerprint_on_error on_error;
-    bool attached; /* its hookscript is ours */
+    int64_t ctime;               /* when PVE made the VM; 0: not said */
+    char name[SMBIOS_UUID_SIZE]; /* of the fingerprint's machine, identity_name(); "" */
+    char *twin;     /* in sync, but another VM has its identity, too: the first sentence; or NULL */
+    bool elsewhere; /* refused for what a VM on another node has: look there again */
+    char *on_hold;  /* by whom and why, a clause; NULL: it is not on hold (core/hold.h) */
+    bool attached;  /* its hookscript is ours */
     bool
         deletes_pending; /* [PENDING] would delete a disk: any change by the API carries that out */
 };

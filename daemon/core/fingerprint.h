@@ -22,6 +22,8 @@ enum {
     MAC_SIZE = 18,
 };
 
+#define FINGERPRINT_CTIME_MAX 4294967295L /* seconds since 1970: until 2106 */
+
 enum fingerprint_nic_model {
     FINGERPRINT_NIC_VMXNET3,
     FINGERPRINT_NIC_VMXNET2,
@@ -129,6 +131,12 @@ struct fingerprint_policy {
     enum fingerprint_match nics;                          /* match */
 };
 
+/* The VM of PVE that the fingerprint was given to, by whoever put it into its place. */
+struct fingerprint_vm {
+    long ctime;     /* its creation, as in `meta`; 0: not said. Another one is another VM */
+    int moved_from; /* the VMID that had the identity before; 0: none */
+};
+
 struct fingerprint {
     struct fingerprint_source source;
     bool has_smbios;
@@ -157,6 +165,7 @@ struct fingerprint {
     int license_remaining_rearms;
     long license_grace_minutes;
     struct fingerprint_policy policy;
+    struct fingerprint_vm vm;
 };
 
 /* -EINVAL: the sentence names JSON path (or line and column) and cure; -EFBIG; -ENOMEM. An empty or

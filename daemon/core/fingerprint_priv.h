@@ -21,6 +21,8 @@ enum {
     FINGERPRINT_MODEL_MAX = 40,                          /* an ATA IDENTIFY field */
     FINGERPRINT_CONTROLLER_NAMES = FINGERPRINT_NVME + 2, /* "ahci" is another word for "sata" */
     FINGERPRINT_DISPLAYS = 2,
+    FINGERPRINT_VMID_MIN = 100, /* PVE's own limits */
+    FINGERPRINT_VMID_MAX = 999999999,
 };
 
 extern const char *const fingerprint_part_names[FINGERPRINT_PARTS];

@@ -225,6 +225,20 @@ static int read_policy(const struct jsonread *at, struct fingerprint_policy *pol
     return 0;
 }
 
+static int read_vm(const struct jsonread *at, struct fingerprint *fp, struct err *err)
+{
+    static const char *const keys[] = {"ctime", "moved_from"};
+    int rc = jsonread_object(at, keys, ARRAY_SIZE(keys), err);
+
+    if (rc == 0 && json_object_size(at->value) == 0) {
+        return jsonread_wrong(at, NULL, err, "an empty object says nothing; leave the key out");
+    }
+    rc = rc < 0 ? rc : jsonread_long(at, "ctime", 1, FINGERPRINT_CTIME_MAX, &fp->vm.ctime, err);
+    return rc < 0 ? rc
+                  : jsonread_int(at, "moved_from", FINGERPRINT_VMID_MIN, FINGERPRINT_VMID_MAX,
+                                 &fp->vm.moved_from, err);
+}
+
 /* Objects that have the whole fingerprint as their target are read through one signature. */
 static int read_smbios_part(const struct jsonread *at, struct fingerprint *fp, struct err *err)
 {
@@ -264,6 +278,7 @@ static int read_parts(const struct jsonread *root, struct fingerprint *fp, struc
         {"cpu", read_cpu},
         {"license", read_license},
         {"policy", read_policy_part},
+        {"vm", read_vm},
     };
     int rc = 0;
 
@@ -279,9 +294,9 @@ static int read_parts(const struct jsonread *root, struct fingerprint *fp, struc
 
 static int read_root(const struct jsonread *root, struct fingerprint *fp, struct err *err)
 {
-    static const char *const keys[] = {"format",  "source",  "smbios", "firmware", "machine",
-                                       "nics",    "disks",   "cdroms", "cpu",      "memory_mib",
-                                       "vmgenid", "license", "policy", "bios",     "display"};
+    static const char *const keys[] = {
+        "format", "source",     "smbios",  "firmware", "machine", "nics", "disks",   "cdroms",
+        "cpu",    "memory_mib", "vmgenid", "license",  "policy",  "bios", "display", "vm"};
     static const char *const firmwares[] = {"bios", "efi"};
     int format = 0, firmware = -1, display = -1;
     int rc = jsonread_object(root, keys, ARRAY_SIZE(keys), err);

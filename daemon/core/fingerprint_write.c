@@ -192,6 +192,19 @@ static json_t *policy_json(struct writer *w, const struct fingerprint_policy *po
     return part;
 }
 
+static json_t *vm_json(struct writer *w, const struct fingerprint_vm *vm)
+{
+    json_t *part = json_object();
+
+    if (vm->ctime > 0) {
+        put(w, part, "ctime", json_integer(vm->ctime));
+    }
+    if (vm->moved_from > 0) {
+        put(w, part, "moved_from", json_integer(vm->moved_from));
+    }
+    return part;
+}
+
 static void fill(struct writer *w, json_t *root, const struct fingerprint *fp)
 {
     put(w, root, "format", json_integer(FINGERPRINT_FORMAT));
@@ -213,6 +226,7 @@ static void fill(struct writer *w, json_t *root, const struct fingerprint *fp)
     put_text(w, root, "vmgenid", fp->vmgenid);
     put_part(w, root, "license", license_json(w, fp));
     put_part(w, root, "policy", policy_json(w, &fp->policy));
+    put_part(w, root, "vm", vm_json(w, &fp->vm));
 }
 
 /* json_dumps() loses a key and says nothing where memory ends in the middle of it (jansson 2.14

@@ -71,14 +71,14 @@ static unsigned uuid_evidence(const struct match_keys *fp, const struct match_ke
 {
     struct smbios_uuid swapped;
 
-    if (!fp->has_uuid || !vm->has_uuid) {
+    if (!fp->id.has_uuid || !vm->id.has_uuid) {
         return 0;
     }
-    if (smbios_uuid_equal(&fp->uuid, &vm->uuid)) {
+    if (smbios_uuid_equal(&fp->id.uuid, &vm->id.uuid)) {
         return MATCH_UUID;
     }
-    swapped = smbios_uuid_swap(vm->uuid);
-    return smbios_uuid_equal(&fp->uuid, &swapped) ? MATCH_UUID_SWAPPED : 0;
+    swapped = smbios_uuid_swap(vm->id.uuid);
+    return smbios_uuid_equal(&fp->id.uuid, &swapped) ? MATCH_UUID_SWAPPED : 0;
 }
 
 static unsigned mac_evidence(const struct match_keys *fp, const struct match_keys *vm)
@@ -88,14 +88,14 @@ static unsigned mac_evidence(const struct match_keys *fp, const struct match_key
     if (n == 0) {
         return 0;
     }
-    return n == fp->n_macs ? MATCH_MAC : MATCH_SOME_MACS;
+    return n == fp->id.n_macs ? MATCH_MAC : MATCH_SOME_MACS;
 }
 
 static unsigned evidence(const struct match_keys *fp, const struct match_keys *vm)
 {
     unsigned by = uuid_evidence(fp, vm) | mac_evidence(fp, vm);
 
-    by |= fp->serial != NULL && str_equal(fp->serial, vm->serial) ? MATCH_SERIAL : 0;
+    by |= fp->id.serial != NULL && str_equal(fp->id.serial, vm->id.serial) ? MATCH_SERIAL : 0;
     by |= fp->name != NULL && str_equal(fp->name, vm->name) ? MATCH_NAME : 0;
     return by;
 }
@@ -133,6 +133,13 @@ static int say_two_vms(struct matcher *m, size_t fp, size_t a, size_t b, bool su
                 : 0;
 }
 
+/* Does `a` carry all that `b` does and more, the uuid first of all? Then b is a clone of it: a full
+ * clone keeps the serial number and gets a uuid and MACs of its own. */
+static bool is_original(unsigned a, unsigned b)
+{
+    return (a & MATCH_UUID) != 0 && (a & b) == b && a != b;
+}
+
 /* Sure evidence for one VM and no other. */
 static int find_certain(struct matcher *m, size_t fp)
 {
@@ -142,10 +149,13 @@ static int find_certain(struct matcher *m, size_t fp)
     for (size_t i = 0; i < m->in->n_vms; i++) {
         unsigned by = evidence(&m->fps[fp], &m->vms[i]);
 
-        if (m->vms[i].is_template || (by & SURE) == 0) {
+        if (m->vms[i].id.is_template || (by & SURE) == 0) {
             continue;
         }
-        if (found != NOBODY) {
+        if (found != NOBODY && is_original(pair->by & SURE, by & SURE)) {
+            continue;
+        }
+        if (found != NOBODY && !is_original(by & SURE, pair->by & SURE)) {
             return say_two_vms(m, fp, (size_t)found, i, true);
         }
         found = (int)i;
@@ -161,7 +171,8 @@ static int find_likely(struct matcher *m, size_t fp)
     int best = 0, rival = NOBODY;
 
     for (size_t i = 0; i < m->in->n_vms; i++) {
-        unsigned by = m->vms[i].is_template || m->taken[i] ? 0 : evidence(&m->fps[fp], &m->vms[i]);
+        unsigned by = m->vms[i].id.is_template || m->taken[i] ? 0
+                                                              : evidence(&m->fps[fp], &m->vms[i]);
 
         if (weight(by) > best) {
             *pair = (struct match_pair){.sure = MATCH_LIKELY, .vm = i, .by = by};
@@ -232,16 +243,16 @@ static char *shared_identity(const struct match_keys *a, const struct match_keys
     char text[SMBIOS_UUID_SIZE];
 
     if (uuid != 0) {
-        smbios_uuid_format(&a->uuid, text);
+        smbios_uuid_format(&a->id.uuid, text);
         return str_printf("uuid %s%s", text, uuid == MATCH_UUID ? "" : ", one of them swapped");
     }
-    if (a->serial != NULL && str_equal(a->serial, b->serial)) {
-        return str_printf("serial %s", a->serial);
+    if (a->id.serial != NULL && str_equal(a->id.serial, b->id.serial)) {
+        return str_printf("serial %s", a->id.serial);
     }
-    for (size_t i = 0; i < a->n_macs; i++) {
-        for (size_t j = 0; j < b->n_macs; j++) {
-            if (str_equal(a->macs[i], b->macs[j])) {
-                return str_printf("MAC %s", a->macs[i]);
+    for (size_t i = 0; i < a->id.n_macs; i++) {
+        for (size_t j = 0; j < b->id.n_macs; j++) {
+            if (str_equal(a->id.macs[i], b->id.macs[j])) {
+                return str_printf("MAC %s", a->id.macs[i]);
             }
         }
     }

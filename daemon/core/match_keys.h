@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What identifies a machine, out of a fingerprint or a configuration; for match.c. */
+/* What tells a machine, out of a fingerprint or a configuration: identity and name; for match.c. */
 #ifndef CORE_MATCH_KEYS_H
 #define CORE_MATCH_KEYS_H
 
-#include <stdbool.h>
-
-#include "core/fingerprint.h"
-#include "core/pveconf.h"
-#include "core/smbios_uuid.h"
+#include "core/identity.h"
 
 struct match_keys {
-    bool has_uuid;
-    struct smbios_uuid uuid; /* as QEMU is told it */
-    char *serial;            /* VMware's in one spelling, others as they are; NULL: none */
-    char macs[FINGERPRINT_NICS_MAX][MAC_SIZE]; /* lower case */
-    size_t n_macs;
+    struct identity id;
     char
         *name; /* as PVE would have to write it: lower case, '-' for what a host name cannot have */
-    bool is_template;
 };
 
 /* 0 or -ENOMEM. */

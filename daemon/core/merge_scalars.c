@@ -443,6 +443,16 @@ static void merge_policy(struct merger *m)
     }
 }
 
+/* What match, move and adopt noted stays with the fingerprint; captures know nothing of it. */
+static void merge_vm(struct merger *m)
+{
+    struct fingerprint_vm *vm = &m->out->fp->vm;
+
+    for (size_t i = 0; i < m->n && vm->ctime == 0 && vm->moved_from == 0; i++) {
+        *vm = fp_of(m, i)->vm;
+    }
+}
+
 static void merge_source(struct merger *m)
 {
     const char *latest = NULL;
@@ -478,6 +488,7 @@ void merge_scalars(struct merger *m)
     merge_license_counts(m);
     merge_machine(m);
     merge_policy(m);
+    merge_vm(m);
     fp->has_bios = fp->bios.vendor != NULL || fp->bios.version != NULL || fp->bios.date != NULL;
     fp->has_smbios = smbios->uuid != NULL || smbios->serial != NULL ||
                      smbios->manufacturer != NULL || smbios->product != NULL ||

@@ -15,6 +15,19 @@
 
 /* --- the value ------------------------------------------------------------------------------- */
 
+void plan_step_fini(struct plan_step *step)
+{
+    for (size_t i = 0; i < step->n_sets; i++) {
+        free(step->sets[i].option);
+        free(step->sets[i].value);
+        free(step->sets[i].old);
+    }
+    free(step->sets);
+    free(step->remove);
+    free(step->probe);
+    free(step->probe_value);
+}
+
 static void plan_clear_changes(struct plan *plan)
 {
     for (size_t i = 0; i < plan->n_changes; i++) {
@@ -24,17 +37,7 @@ static void plan_clear_changes(struct plan *plan)
         free(plan->changes[i].why);
     }
     for (size_t i = 0; i < plan->n_steps; i++) {
-        struct plan_step *step = &plan->steps[i];
-
-        for (size_t j = 0; j < step->n_sets; j++) {
-            free(step->sets[j].option);
-            free(step->sets[j].value);
-            free(step->sets[j].old);
-        }
-        free(step->sets);
-        free(step->remove);
-        free(step->probe);
-        free(step->probe_value);
+        plan_step_fini(&plan->steps[i]);
     }
     plan->n_changes = 0;
     plan->n_steps = 0;
@@ -111,7 +114,7 @@ int plan_step_set(struct plan_step *step, const char *option, const char *value)
     }
     set = &step->sets[step->n_sets++];
     *set = (struct plan_set){.option = str_dup(option), .value = str_dup(value)};
-    return set->option == NULL || set->value == NULL ? -ENOMEM : 0;
+    return set->option == NULL || (value != NULL && set->value == NULL) ? -ENOMEM : 0;
 }
 
 int plan_edit_first(struct plan *plan, const struct plan_edit *edit)
@@ -162,9 +165,24 @@ static int find_nothing_to_say(struct plan_builder *b)
                                          "disks: there is nothing to go by");
 }
 
+/* What is in nobody's way where nothing is given: an obstacle like a lock. */
+static int tell_others(struct plan_builder *b)
+{
+    const struct claims_findings *others = b->in->others;
+    int rc = 0;
+
+    for (size_t i = 0; others != NULL && rc == 0 && i < others->refusals.n; i++) {
+        rc = notes_add(&b->obstacles, "%s", others->refusals.items[i]);
+    }
+    for (size_t i = 0; others != NULL && rc == 0 && i < others->notes.n; i++) {
+        rc = notes_add(&b->plan->notes, "%s", others->notes.items[i]);
+    }
+    return rc;
+}
+
 /* --- the whole -------------------------------------------------------------------------------- */
 
-static int settle(struct plan_builder *b)
+int plan_settle(struct plan_builder *b)
 {
     struct plan *plan = b->plan;
     bool refused = plan->refusals.n > 0 || plan->n_changes > 0;
@@ -185,8 +203,8 @@ static int settle(struct plan_builder *b)
 static int build(struct plan_builder *b)
 {
     static int (*const parts[])(struct plan_builder *) = {
-        find_nothing_to_say, plan_obstacles, plan_smbios,      plan_machine,
-        plan_nics,           plan_disks,     compare_firmware, settle,
+        find_nothing_to_say, tell_others, plan_obstacles,   plan_smbios, plan_machine,
+        plan_nics,           plan_disks,  compare_firmware, plan_settle,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/claims.h"
 #include "core/drive.h"
 #include "core/fingerprint.h"
 #include "core/machine.h"
@@ -49,7 +50,7 @@ struct plan_change {
 struct plan_step {
     struct plan_set {
         char *option;
-        char *value;
+        char *value; /* NULL: the option goes; never a disk's, that is `remove` */
         char
             *old; /* filled from the journal only: what must be there right before; NULL: nothing */
     } * sets;
@@ -80,13 +81,15 @@ struct plan_input {
         const char *why;
     } const *fixed;
     size_t n_fixed;
+    const struct claims_findings *others; /* who else has this identity; NULL: not asked */
 };
 
 /*
  * 0 with a plan, also where it refuses; -ENOMEM; -EINVAL: `conf` still has a [PENDING] section (a
  * bug of the caller). What keeps PVE from taking changes (lock:, template:, lines or values it
- * would drop, a volume attached twice) is a refusal where something would change, and a note where
- * nothing does: a VM that is in sync is never reported as refused.
+ * would drop, a volume attached twice, an identity that another VM has) is a refusal where
+ * something would change, and a note where nothing does: a VM that is in sync is never reported as
+ * refused.
  */
 int plan_make(const struct plan_input *input, struct plan **ret_plan, struct err *err);
 void plan_free(struct plan *plan);

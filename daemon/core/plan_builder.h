@@ -35,7 +35,12 @@ int plan_edit_record(struct plan *plan, const struct plan_edit *edit);
 int plan_edit_first(struct plan *plan, const struct plan_edit *edit);
 /* Appends an empty step. */
 int plan_step_add(struct plan *plan, struct plan_step **ret_step);
+/* `value` NULL: the option goes. */
 int plan_step_set(struct plan_step *step, const char *option, const char *value);
+void plan_step_fini(struct plan_step *step);
+/* At the end: obstacles become refusals where something would change, else notes; with refusals
+ * nothing changes. */
+int plan_settle(struct plan_builder *b);
 
 /* plan_obstacles.c */
 /* A value that PVE could not read, with the parser's sentence, which names the option: refused

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* See prestart.h. The order of the questions is the order of the laws: not ours, stuck, under way,
- * broken, in sync, policy, tried before, hold. */
+ * on hold, broken, in sync, policy, tried before, hold. */
 #include "core/prestart.h"
 
 #include <errno.h>
@@ -53,6 +53,35 @@ static int give_up(const struct prestart_input *in, const char *problem, struct 
 static char *what_differs(const struct prestart_input *in)
 {
     return plan_summary(in->assessment->plan);
+}
+
+/* Hands off, whatever the policies say. No line where nothing is to do with us. */
+static int on_hold(const struct prestart_input *in, struct prestart *p)
+{
+    const struct assessment *a = in->assessment;
+    CLEANUP_FREE char *differs = NULL;
+    const char *what = a->problem;
+
+    if (a->outcome == ASSESS_NO_FINGERPRINT || a->outcome == ASSESS_NO_CONFIG) {
+        return 0;
+    }
+    if (a->outcome == ASSESS_PLANNED && plan_is_empty(a->plan)) {
+        p->in_sync = true;
+        what = "its hardware is as its fingerprint says";
+    } else if (a->outcome == ASSESS_PLANNED) {
+        CLEANUP_FREE char *summary = what_differs(in);
+
+        /* "refused: ..." is a sentence of its own. */
+        differs = summary == NULL
+                      ? NULL
+                      : str_printf("%s%s", a->plan->refusals.n > 0 ? "" : "differs in ", summary);
+        what = differs;
+    }
+    return what == NULL ? -ENOMEM
+                        : notes_add(&p->lines,
+                                    "VM %u is %s: it starts as it is; %s; to end the hold: "
+                                    "pve-hwid resume %u",
+                                    in->vmid, a->on_hold, what, in->vmid);
 }
 
 static int settled(const struct prestart_input *in, struct prestart *p)
@@ -158,6 +187,8 @@ int prestart_decide(const struct prestart_input *in, struct prestart *ret)
                        "purpose, and the VM is started as soon as that is done",
                        in->vmid);
         p.answer = PRESTART_HOLD;
+    } else if (in->assessment->on_hold != NULL) {
+        rc = on_hold(in, &p);
     } else {
         switch (in->assessment->outcome) {
         case ASSESS_NO_FINGERPRINT:

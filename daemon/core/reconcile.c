@@ -12,35 +12,36 @@
 #include "base/str.h"
 #include "core/reconcile_impl.h"
 
-#define ROW(state, x, is_changing)                                                                 \
-    [STATE_##state] = {#x, reconcile_enter_##x, reconcile_on_##x, is_changing}
+#define ASK(state, x, is_changing, shape)                                                          \
+    [STATE_##state] = {#x, reconcile_enter_##x, reconcile_on_##x, is_changing, shape}
+#define ROW(state, x, is_changing) ASK(state, x, is_changing, SHAPE_ANY)
 
 const struct reconcile_state_row reconcile_states[STATES] = {
-    [STATE_NEW] = {"new", NULL, NULL, false},
+    [STATE_NEW] = {"new", NULL, NULL, false, SHAPE_ANY},
     ROW(WAIT_WORKER, wait_worker, false),
-    ROW(STATUS, status, false),
+    ASK(STATUS, status, false, SHAPE_STATUS),
     ROW(DIGEST, digest, false),
     ROW(READ, read, false),
     ROW(PROBE, probe, true),
     ROW(BEGIN, begin, true),
-    ROW(GATE, gate, true),
+    ASK(GATE, gate, true, SHAPE_STATUS),
     ROW(STEP_DIGEST, step_digest, true),
     ROW(STEP_READ, step_read, true),
     ROW(STEP, step, true),
     ROW(STEP_RECORD, step_record, true),
-    ROW(VERIFY_PENDING, verify_pending, true),
+    ASK(VERIFY_PENDING, verify_pending, true, SHAPE_PENDING),
     ROW(VERIFY_READ, verify_read, true),
     ROW(END, end, true),
-    ROW(LOOK_STATUS, look_status, true),
-    ROW(LOOK, look, true),
+    ASK(LOOK_STATUS, look_status, true, SHAPE_STATUS),
+    ASK(LOOK, look, true, SHAPE_PENDING),
     ROW(REVERT, revert, true),
     ROW(SET_BACK, set_back, true),
     ROW(STUCK_RECORD, stuck_record, true),
     ROW(LOOK_READ, look_read, true),
     ROW(LOOK_RECORD, look_record, true),
-    ROW(START_STATUS, start_status, false),
+    ASK(START_STATUS, start_status, false, SHAPE_STATUS),
     ROW(START_RECORD, start_record, false),
-    ROW(START, start, false),
+    ASK(START, start, false, SHAPE_UPID),
     ROW(WATCH, watch, false),
     ROW(STARTED_RECORD, started_record, false),
     ROW(FINISHED, finished, false),
@@ -54,6 +55,7 @@ static const char *const cause_names[] = {
     [RECONCILE_FOR_APPLY] = "apply",
     [RECONCILE_FOR_HOLD] = "pre-start",
     [RECONCILE_FOR_RECOVERY] = "recovery",
+    [RECONCILE_FOR_UNDO] = "undo",
 };
 
 const char *reconcile_cause_name(enum reconcile_cause cause)
@@ -83,6 +85,7 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     int rc;
 
     r->owes_start = memory->start_owed || r->cause == RECONCILE_FOR_HOLD;
+    r->undo_open = memory->undoes[0] != '\0';
     if (!memory->open) {
         return 0;
     }
@@ -90,6 +93,7 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     r->begun = true;
     r->stuck = memory->stuck; /* until a look shows otherwise */
     rc = reconcile_take_steps(r, memory->steps);
+    r->step = rc == 0 && memory->steps_done < r->n_steps ? memory->steps_done : 0;
     /* Steps we cannot read back tell us nothing to look for; the fresh plan decides. */
     return rc == -EINVAL ? 0 : rc;
 }
@@ -172,6 +176,43 @@ struct record_head reconcile_head(const struct reconcile *r)
     return (struct record_head){r->params.vm.vmid, r->params.txn, r->now};
 }
 
+static bool has_shape(const json_t *data, enum reconcile_shape shape)
+{
+    const char *status = json_string_value(json_object_get(data, "status"));
+
+    switch (shape) {
+    case SHAPE_ANY:
+        return true;
+    case SHAPE_STATUS:
+        return str_equal(status, "running") || str_equal(status, "stopped");
+    case SHAPE_PENDING:
+        return json_array_size(data) > 0; /* a configuration is never empty */
+    case SHAPE_UPID:
+        return json_is_string(data) && str_starts(json_string_value(data), "UPID:");
+    }
+    return false;
+}
+
+/*
+ * "Runs already", "nothing is pending" and "was started" are never concluded from an answer that
+ * does not say so: whatever comes back well-formed and of another shape (a proxy, a captive portal,
+ * PVE in trouble) is no answer, and is asked for again.
+ */
+static int on_reply(struct reconcile *r, const struct reconcile_event *event,
+                    struct reconcile_action *out)
+{
+    const struct reconcile_state_row *row = &reconcile_states[r->state];
+    struct api_reply lost = {.result = API_LOST,
+                             .message = (char[]){"the answer of PVE's API makes no sense"}};
+    struct reconcile_event instead = *event;
+
+    if (event->reply->result != API_OK || has_shape(event->reply->data, row->shape)) {
+        return row->on(r, event, out);
+    }
+    instead.reply = &lost;
+    return row->on(r, &instead, out);
+}
+
 int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
                     struct reconcile_action *ret_action, struct err *err)
 {
@@ -189,10 +230,13 @@ int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
         break;
     case RECONCILE_EV_WORKER_GONE:
     case RECONCILE_EV_TEXTS:
-    case RECONCILE_EV_REPLY:
     case RECONCILE_EV_RECORDED:
         assert(r->state != STATE_NEW);
         rc = reconcile_states[r->state].on(r, event, &action);
+        break;
+    case RECONCILE_EV_REPLY:
+        assert(r->state != STATE_NEW);
+        rc = on_reply(r, event, &action);
         break;
     }
     r->now = NULL;

@@ -37,6 +37,7 @@ enum reconcile_cause {
     RECONCILE_FOR_APPLY,       /* an administrator said so */
     RECONCILE_FOR_HOLD,        /* a start was stopped on purpose */
     RECONCILE_FOR_RECOVERY,    /* the journal has unfinished business */
+    RECONCILE_FOR_UNDO,        /* an administrator wants a change set undone: params.assess.undo */
 };
 
 enum reconcile_outcome {
@@ -48,12 +49,13 @@ enum reconcile_outcome {
     RECONCILE_LOCKED,  /* PVE holds a lock on it: nothing was changed */
     RECONCILE_REFUSED, /* a guard said no */
     RECONCILE_NOTHING, /* no fingerprint, or no such VM here */
+    RECONCILE_ON_HOLD, /* an administrator said hands off: nothing was changed */
     RECONCILE_FAILED,  /* and leftovers were taken back */
 };
 
 struct reconcile_params {
     struct requests_vm vm;       /* node is borrowed and must outlive the machine */
-    struct assess_params assess; /* machines likewise */
+    struct assess_params assess; /* machines and undo likewise */
     int64_t lock_patience_ms;
     int64_t start_patience_ms;
     char txn[SMBIOS_UUID_SIZE]; /* a fresh id; the hold's own where there was one */

@@ -122,3 +122,38 @@ enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
     }
     return applied ? STEP_APPLIED : to_do ? STEP_TO_DO : STEP_FOREIGN;
 }
+
+/* Does a step from `first` on set `option` to this value in the end (NULL: take it away)? */
+static bool is_left_to_do(const struct reconcile *r, size_t first, const struct plan_change *change)
+{
+    const char *value = NULL;
+    bool named = str_equal(change->option, "bootdisk"); /* goes by itself: plan.h */
+
+    for (size_t i = first; i < r->n_steps; i++) {
+        const struct plan_step *step = &r->steps[i];
+
+        named = named || str_equal(step->remove, change->option);
+        for (size_t j = 0; j < step->n_sets; j++) {
+            if (str_equal(step->sets[j].option, change->option)) {
+                named = true;
+                value = step->sets[j].value;
+            }
+        }
+    }
+    return named && reconcile_same_value(value, change->new);
+}
+
+bool reconcile_ends_what_is_open(const struct reconcile *r)
+{
+    const struct plan *plan = r->assessment->plan;
+
+    if (r->step == 0 || r->step >= r->n_steps) {
+        return false; /* none of it was done, or all */
+    }
+    for (size_t i = 0; i < plan->n_changes; i++) {
+        if (!is_left_to_do(r, r->step, &plan->changes[i])) {
+            return false;
+        }
+    }
+    return plan->refusals.n == 0;
+}

@@ -10,6 +10,7 @@
 
 #include "core/drive.h"
 #include "core/reconcile.h"
+#include "core/reconcile_fit.h"
 
 enum {
     RECONCILE_FIXED_MAX = 64,
@@ -61,6 +62,7 @@ struct reconcile {
     char *text;
 
     bool owes_start, ha_managed, retry, begun, stuck, recovering;
+    bool undo_open; /* the journal has an undo that is not ended, under way or left */
     bool gone;      /* not on this node any more */
     bool disk_lost; /* somebody carried out a deletion that was pending of ours */
     bool runs;      /* as the look at the leftovers saw it */
@@ -75,7 +77,7 @@ struct reconcile {
     char probed[RECONCILE_FIXED_MAX][DRIVE_SLOT_SIZE];
     unsigned replans;
 
-    struct plan_step *steps; /* being carried out */
+    struct plan_step *steps; /* being carried out; after that set has ended, the last one's */
     size_t n_steps, step, n_applied;
 
     enum record_outcome end_outcome; /* what STATE_END will write */
@@ -103,11 +105,15 @@ typedef int (*reconcile_enter_fn)(struct reconcile *r, struct reconcile_action *
 typedef int (*reconcile_on_fn)(struct reconcile *r, const struct reconcile_event *event,
                                struct reconcile_action *out);
 
+/* What an answer must be before anything is concluded from it. */
+enum reconcile_shape { SHAPE_ANY, SHAPE_STATUS, SHAPE_PENDING, SHAPE_UPID };
+
 struct reconcile_state_row {
     const char *name;
     reconcile_enter_fn enter;
     reconcile_on_fn on;
     bool changing;
+    enum reconcile_shape shape;
 };
 extern const struct reconcile_state_row reconcile_states[STATES];
 
@@ -133,6 +139,8 @@ int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct recon
 /* An answer that is no success, outside of the steps: again later, or the end with a sentence. */
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out);
+/* A change set that a crash left is looked at and closed: everything afresh. */
+int reconcile_recover(struct reconcile *r, struct reconcile_action *out);
 /* True until `ms` after the first call; a success calls reconcile_patience_reset(). */
 bool reconcile_has_patience(struct reconcile *r, int64_t ms);
 void reconcile_patience_reset(struct reconcile *r);
@@ -140,7 +148,6 @@ struct record_head reconcile_head(const struct reconcile *r);
 /* What this status/current answer says: does it run, is it HA's to start? */
 bool reconcile_reply_runs(const struct api_reply *reply);
 bool reconcile_reply_is_ha(const struct api_reply *reply);
-bool reconcile_vm_is_gone(const struct api_reply *reply);
 int reconcile_take_steps(struct reconcile *r, const json_t *steps);
 /* Makes r->assessment from texts; -ENOMEM. */
 int reconcile_assess(struct reconcile *r, const struct assess_texts *texts);
@@ -184,14 +191,9 @@ RECONCILE_STATE(started_record);
 RECONCILE_STATE(finished);
 #undef RECONCILE_STATE
 
-/* How a step stands in a configuration. */
-enum reconcile_step_fit { STEP_TO_DO, STEP_APPLIED, STEP_FOREIGN };
-enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
-                                            const struct pveconf *conf);
-/* Alike but for what PVE writes in its own way: order, case of a MAC, size=. */
-bool reconcile_same_value(const char *a, const char *b);
-/* Do two values of drives name one volume? */
-bool reconcile_same_volume(const char *a, const char *b);
+/* Is all that the fresh plan changes what an opened set of changes, begun and not ended, had left
+ * to do? Then it may be ended although a hold came meanwhile. */
+bool reconcile_ends_what_is_open(const struct reconcile *r);
 /* An item of GET pending: is it what a call of ours left behind? What somebody else left pending
  * under the same key is not. */
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item);

@@ -32,17 +32,13 @@ bool reconcile_is_vm_locked(const struct api_reply *reply)
 }
 
 /* pveproxy's own codes for a pvedaemon that does not answer, and overload: as good as unreachable.
- */
+ * So is a PVE whose parts do not reach each other: "Unable to load access control list: Connection
+ * refused" is what it says to every call while pmxcfs restarts. */
 bool reconcile_is_passing(const struct api_reply *reply)
 {
     return reply->result == API_UNREACHABLE || reply->result == API_LOST || reply->status >= 502 ||
+           (reply->status == 500 && strstr(message_of(reply), "Connection refused") != NULL) ||
            reconcile_is_lock_timeout(reply);
-}
-
-bool reconcile_vm_is_gone(const struct api_reply *reply)
-{
-    return reply->result == API_REFUSED && strstr(message_of(reply), "does not exist") != NULL &&
-           strstr(message_of(reply), "onfiguration file") != NULL;
 }
 
 bool reconcile_has_patience(struct reconcile *r, int64_t ms)
@@ -95,7 +91,7 @@ int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct recon
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out)
 {
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
     /* With a change set left open there may be a deletion pending: never give up looking. */
@@ -239,6 +235,48 @@ static const struct pveconf_key *line_pve_drops(const struct reconcile *r)
     return NULL;
 }
 
+/* On hold nothing is changed but by an undo, which needs one: else all would be back at once. */
+static bool hold_forbids(const struct reconcile *r)
+{
+    const struct assessment *a = r->assessment;
+
+    if (plan_is_empty(a->plan)) {
+        return false;
+    }
+    return r->params.assess.undo != NULL ? a->on_hold == NULL
+                                         : a->on_hold != NULL && !reconcile_ends_what_is_open(r);
+}
+
+static int conclude_by_hold(struct reconcile *r, struct reconcile_action *out)
+{
+    uint32_t vmid = r->params.vm.vmid;
+
+    if (r->params.assess.undo != NULL) {
+        return reconcile_conclude(r, RECONCILE_REFUSED, out,
+                                  "VM %u is not on hold, so that an undo would not last: pve-hwid "
+                                  "hold %u, then undo",
+                                  vmid, vmid);
+    }
+    return reconcile_conclude(
+        r, RECONCILE_ON_HOLD, out,
+        "VM %u is %s: nothing is changed; to end the hold: pve-hwid resume %u", vmid,
+        r->assessment->on_hold, vmid);
+}
+
+static int conclude_in_sync(struct reconcile *r, struct reconcile_action *out)
+{
+    uint32_t vmid = r->params.vm.vmid;
+
+    if (r->params.assess.undo != NULL) {
+        return reconcile_conclude(r, RECONCILE_IN_SYNC, out,
+                                  "VM %u is as it was before the change set of %s", vmid,
+                                  r->params.assess.undo->time);
+    }
+    return reconcile_conclude(r, r->n_fixed > 0 ? RECONCILE_PARTIAL : RECONCILE_IN_SYNC, out,
+                              r->n_fixed > 0 ? "VM %u: %s" : "VM %u is as its fingerprint says%s",
+                              vmid, r->n_fixed > 0 ? r->fixed[0].why : "");
+}
+
 static int on_planned(struct reconcile *r, struct reconcile_action *out)
 {
     const struct pveconf_key *dropped = line_pve_drops(r);
@@ -246,6 +284,9 @@ static int on_planned(struct reconcile *r, struct reconcile_action *out)
     uint32_t vmid = r->params.vm.vmid;
     const char *unfit;
 
+    if (hold_forbids(r)) {
+        return conclude_by_hold(r, out);
+    }
     if (a->plan->refusals.n > 0 && pveconf_get(a->conf, "lock") != NULL) {
         return reconcile_wait_for_unlock(r, a->plan->refusals.items[0], out);
     }
@@ -267,10 +308,7 @@ static int on_planned(struct reconcile *r, struct reconcile_action *out)
             dropped->line, vmid, dropped->key);
     }
     if (plan_is_empty(a->plan)) {
-        return reconcile_conclude(r, r->n_fixed > 0 ? RECONCILE_PARTIAL : RECONCILE_IN_SYNC, out,
-                                  r->n_fixed > 0 ? "VM %u: %s"
-                                                 : "VM %u is as its fingerprint says%s",
-                                  vmid, r->n_fixed > 0 ? r->fixed[0].why : "");
+        return conclude_in_sync(r, out);
     }
     unfit = record_steps_unfit(a->plan);
     if (unfit != NULL) {
@@ -309,6 +347,7 @@ static enum record_outcome record_outcome_of(const struct reconcile *r)
     case RECONCILE_LOCKED:
     case RECONCILE_REFUSED:
     case RECONCILE_NOTHING:
+    case RECONCILE_ON_HOLD:
         return RECORD_INTERRUPTED;
     case RECONCILE_FAILED:
         return RECORD_FAILED;
@@ -333,6 +372,7 @@ static int tell_conclusion(struct reconcile *r)
     case RECONCILE_RUNNING:
     case RECONCILE_LOCKED:
     case RECONCILE_NOTHING:
+    case RECONCILE_ON_HOLD:
         return reconcile_tell(r, RECONCILE_TELL_INFO, "%s", r->text);
     }
     return 0;
@@ -381,6 +421,13 @@ static int go_on_to_start(struct reconcile *r, struct reconcile_action *out)
     return reconcile_go_to(r, STATE_START_STATUS, out);
 }
 
+/* An undo that was left half done is tried again for as long as that can help. */
+static bool ends_open_undo(const struct reconcile *r)
+{
+    return r->undo_open && r->params.assess.undo != NULL && !r->retry &&
+           r->outcome != RECONCILE_RUNNING && r->outcome != RECONCILE_LOCKED;
+}
+
 int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
                        struct reconcile_action *out, const char *format, ...)
 {
@@ -403,9 +450,11 @@ int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
         return -ENOMEM;
     }
     /* What cannot be changed is settled for this pair of files, also where nothing was begun. */
-    if (r->begun || outcome == RECONCILE_PARTIAL ||
+    if (r->begun || outcome == RECONCILE_PARTIAL || ends_open_undo(r) ||
         (r->owes_start && (outcome == RECONCILE_FAILED || outcome == RECONCILE_REFUSED))) {
-        r->end_outcome = record_outcome_of(r);
+        r->end_outcome = !r->begun && ends_open_undo(r) && outcome != RECONCILE_IN_SYNC
+                             ? RECORD_FAILED
+                             : record_outcome_of(r);
         r->after_end_look = false;
         return reconcile_go_to(r, STATE_END, out);
     }

@@ -24,17 +24,24 @@
 /* Does this call leave `pending` (NULL: a deletion) behind under `key` where it fails late? */
 static bool step_leaves(const struct plan_step *step, const char *key, const char *pending)
 {
-    if (pending == NULL) {
-        return str_equal(step->remove, key);
+    if (pending == NULL && str_equal(step->remove, key)) {
+        return true;
     }
     for (size_t i = 0; i < step->n_sets; i++) {
+        if (pending == NULL || step->sets[i].value == NULL) {
+            if (pending == step->sets[i].value && str_equal(step->sets[i].option, key)) {
+                return true; /* an option that goes */
+            }
+            continue;
+        }
         /* PVE takes the old slot out of a boot order by itself: that one may have any value. */
         if (str_equal(step->sets[i].option, key) &&
             (str_equal(key, "boot") || reconcile_same_value(step->sets[i].value, pending))) {
             return true;
         }
     }
-    return str_equal(step->probe, key) && reconcile_same_value(step->probe_value, pending);
+    return pending != NULL && str_equal(step->probe, key) &&
+           reconcile_same_value(step->probe_value, pending);
 }
 
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
@@ -60,7 +67,7 @@ bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 static int look_in_vain(struct reconcile *r, const struct api_reply *reply,
                         struct reconcile_action *out)
 {
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
     if (!r->blind && !reconcile_has_patience(r, r->params.lock_patience_ms)) {
@@ -179,13 +186,54 @@ static bool half_a_move(const struct reconcile *r, const json_t *pending)
     return false;
 }
 
+static const char *live_value(const json_t *pending, const char *key)
+{
+    return json_string_value(json_object_get(pending_item(pending, key), "value"));
+}
+
+/* Started past the hook, right between our last look and our call: PVE plugs the new slot in at
+ * once, and cannot unplug the old one where the guest boots from it (recording 11e). */
+static const struct plan_step *attached_twice(const struct reconcile *r, const json_t *pending)
+{
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const struct plan_step *step = &r->steps[i];
+        const char *old = live_value(pending, step->remove);
+
+        for (size_t j = 0; old != NULL && j < step->n_sets; j++) {
+            const char *now = live_value(pending, step->sets[j].option);
+            struct drive_slot slot;
+
+            if (now != NULL && drive_slot_parse(step->sets[j].option, &slot) &&
+                !str_equal(step->sets[j].option, step->remove) && reconcile_same_volume(old, now)) {
+                return step;
+            }
+        }
+    }
+    return NULL;
+}
+
+static int warn_of_two(struct reconcile *r, const json_t *pending)
+{
+    const struct plan_step *step = r->runs ? attached_twice(r, pending) : NULL;
+
+    if (step == NULL) {
+        return 0;
+    }
+    return reconcile_tell(r, RECONCILE_TELL_STUCK,
+                          "VM %u must be STOPPED AT ONCE ('qm stop %u'): it was started while its "
+                          "disk was being moved, and runs with %s attached twice, as %s and in the "
+                          "new place; a guest that writes to both destroys its data. Once stopped, "
+                          "it is right again",
+                          r->params.vm.vmid, r->params.vm.vmid, step->probe_value, step->remove);
+}
+
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
     if (event->reply->result != API_OK) {
         return look_in_vain(r, event->reply, out);
     }
-    if (collect_leftovers(r, event->reply->data) < 0) {
+    if (collect_leftovers(r, event->reply->data) < 0 || warn_of_two(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
     if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
@@ -365,7 +413,40 @@ static int conclude_lost(struct reconcile *r, const struct plan_step *step,
                               step->probe, step->probe_value, r->params.vm.vmid, r->params.vm.vmid);
 }
 
-/* 1: *out is what to do about a disk that is in no slot; 0: all are. */
+/* Somebody set the old slot anew while our move was half through: PVE carried out what was left of
+ * it, and both slots name the disk. Which one is meant is for people to say. NULL: none. */
+static const char *second_slot(const struct plan_step *step, const struct pveconf *conf)
+{
+    const struct pveconf_section *main_keys = &conf->sections[0];
+    struct drive_slot slot;
+
+    for (size_t i = 0; i < main_keys->n && step->remove != NULL && step->probe_value != NULL; i++) {
+        const struct pveconf_key *key = &main_keys->keys[i];
+
+        if (!str_equal(key->key, step->remove) && drive_slot_parse(key->key, &slot) &&
+            reconcile_same_volume(key->value, step->probe_value)) {
+            return pveconf_get(conf, step->remove) != NULL &&
+                           reconcile_same_volume(pveconf_get(conf, step->remove), step->probe_value)
+                       ? key->key
+                       : NULL;
+        }
+    }
+    return NULL;
+}
+
+static int conclude_twice(struct reconcile *r, const struct plan_step *step, const char *second,
+                          struct reconcile_action *out)
+{
+    r->disk_lost = true; /* no start by us */
+    return reconcile_conclude(r, RECONCILE_FAILED, out,
+                              "somebody changed %s while it was being moved, and now %s and %s are "
+                              "one disk attached twice: do NOT start VM %u before one of them is "
+                              "gone: qm set %u --delete %s",
+                              step->remove, step->remove, second, r->params.vm.vmid,
+                              r->params.vm.vmid, second);
+}
+
+/* 1: *out is what to do about a disk that is in no slot, or in two; 0: each is in one. */
 static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
 {
     const struct pveconf *conf = r->assessment->conf;
@@ -375,7 +456,12 @@ static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
         const struct plan_step *step = &r->steps[i];
         enum disk_place place = find_disk(step, conf);
         bool taken = place != DISK_IN_SLOT && pveconf_get(conf, step->probe) != NULL;
+        const char *second = r->runs ? NULL : second_slot(step, conf);
 
+        if (second != NULL) {
+            rc = conclude_twice(r, step, second, out);
+            return rc < 0 ? rc : 1;
+        }
         if (place == DISK_UNUSED && !taken) {
             rc = put_disk_back(r, step, out);
             return rc < 0 ? rc : 1;
@@ -400,7 +486,7 @@ static int tell_reverted(struct reconcile *r)
 }
 
 /* After a crash all is looked at afresh, probes included: who knows how long we were away. */
-static int recover(struct reconcile *r, struct reconcile_action *out)
+int reconcile_recover(struct reconcile *r, struct reconcile_action *out)
 {
     r->recovering = false;
     r->end_outcome = RECORD_INTERRUPTED;
@@ -411,6 +497,7 @@ static int recover(struct reconcile *r, struct reconcile_action *out)
 int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *event,
                            struct reconcile_action *out)
 {
+    bool applied;
     int rc;
 
     if (reconcile_assess(r, event->texts) < 0) {
@@ -434,13 +521,14 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
     if (tell_reverted(r) < 0) {
         return -ENOMEM;
     }
-    if (r->recovering) {
-        return recover(r, out);
-    }
-    if (r->step < r->n_steps &&
-        reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED) {
-        /* The answer was lost, the deed was done. */
+    /* The answer was lost, or its record: the deed was done. */
+    applied = r->step < r->n_steps &&
+              reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED;
+    if (applied) {
         return reconcile_go_to(r, STATE_STEP_RECORD, out);
+    }
+    if (r->recovering) {
+        return reconcile_recover(r, out);
     }
     return reconcile_go_to(r, STATE_LOOK_RECORD, out);
 }

@@ -48,6 +48,11 @@ static int fix_disk(struct reconcile *r, const struct plan_step *step, const cha
 {
     struct assess_fixed *fixed = &r->fixed[r->n_fixed];
 
+    if (r->params.assess.undo != NULL) {
+        return reconcile_conclude(r, RECONCILE_FAILED, out,
+                                  "%s cannot be moved now, so nothing more is undone: %s",
+                                  step->probe, message);
+    }
     if (r->n_fixed == RECONCILE_FIXED_MAX) {
         return reconcile_conclude(r, RECONCILE_FAILED, out, "too many disks without a volume");
     }
@@ -78,6 +83,17 @@ static int replan(struct reconcile *r, struct reconcile_action *out)
     return reconcile_go_to(r, STATE_STATUS, out);
 }
 
+/* Does this answer speak of the disk, and not of the VM? Its volume or storage is away (06p), it is a
+ * path of the node, or it is another VM's and the token may not look at that storage (06o). */
+static bool is_about_the_disk(const struct api_reply *reply)
+{
+    if (reply->result != API_REFUSED || reconcile_is_passing(reply)) {
+        return false;
+    }
+    return reply->status == 500 || (reply->status == 403 && reply->message != NULL &&
+                                    strstr(reply->message, "(/storage/") != NULL);
+}
+
 int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
                        struct reconcile_action *out)
 {
@@ -97,7 +113,7 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
     if (reconcile_is_vm_locked(reply)) {
         return reconcile_wait_for_unlock(r, reply->message, out);
     }
-    if (reply->result == API_REFUSED && reply->status == 500 && !reconcile_is_lock_timeout(reply)) {
+    if (is_about_the_disk(reply)) {
         return fix_disk(r, step, reply->message, out);
     }
     return reconcile_api_trouble(r, reply, STATE_STATUS, out);
@@ -108,11 +124,15 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
 
 int reconcile_enter_begin(struct reconcile *r, struct reconcile_action *out)
 {
-    const struct plan *plan = r->assessment->plan;
-    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause),
-                                  r->assessment->key, plan);
+    const struct assessment *a = r->assessment;
+    const struct undo *undo = r->params.assess.undo;
+    json_t *record = record_begin(reconcile_head(r), reconcile_cause_name(r->cause), a->key,
+                                  a->plan);
     int rc;
 
+    /* What is taken back makes no VM of ours. */
+    record = undo != NULL ? record_undoes(record, undo->txn)
+                          : record_bind(record, a->ctime, a->name);
     if (record == NULL) {
         return -ENOMEM;
     }
@@ -134,6 +154,7 @@ int reconcile_on_begin(struct reconcile *r, const struct reconcile_event *event,
                                   event->error_text);
     }
     r->begun = true;
+    r->undo_open = r->params.assess.undo != NULL;
     plan_free(r->plan);
     r->plan = STEAL(r->assessment->plan); /* the steps are ours now; this is for those who ask */
     return reconcile_go_to(r, STATE_GATE, out);
@@ -156,13 +177,18 @@ int reconcile_on_gate(struct reconcile *r, const struct reconcile_event *event,
     if (event->reply->result != API_OK) {
         return reconcile_api_trouble(r, event->reply, STATE_GATE, out);
     }
+    if (reconcile_reply_runs(event->reply) && r->n_applied > 0) {
+        /* Perhaps it ran already when our last call came: what did PVE make of that? */
+        r->runs = true;
+        r->revert_tries = 0;
+        return reconcile_go_to(r, STATE_LOOK, out);
+    }
     if (reconcile_reply_runs(event->reply)) {
         r->retry = true;
-        return reconcile_conclude(
-            r, RECONCILE_RUNNING, out,
-            "VM %u was started meanwhile: %zu of %zu steps were done, the rest "
-            "when it is stopped",
-            r->params.vm.vmid, r->n_applied, r->n_steps);
+        return reconcile_conclude(r, RECONCILE_RUNNING, out,
+                                  "VM %u was started meanwhile: its hardware is changed when it is "
+                                  "stopped",
+                                  r->params.vm.vmid);
     }
     return reconcile_go_to(r, STATE_STEP_DIGEST, out);
 }
@@ -303,7 +329,7 @@ int reconcile_on_step_record(struct reconcile *r, const struct reconcile_event *
     }
     r->n_applied++;
     r->step++;
-    return reconcile_go_to(r, STATE_GATE, out);
+    return r->recovering ? reconcile_recover(r, out) : reconcile_go_to(r, STATE_GATE, out);
 }
 
 /* --- verification
@@ -370,6 +396,12 @@ int reconcile_on_verify_read(struct reconcile *r, const struct reconcile_event *
     if (r->n_fixed > 0) {
         return reconcile_conclude(r, RECONCILE_PARTIAL, out, "VM %u was rewritten, but %s", vmid,
                                   r->fixed[0].why);
+    }
+    if (r->params.assess.undo != NULL) {
+        return reconcile_conclude(
+            r, RECONCILE_DONE, out,
+            "VM %u is as it was before the change set of %s, and stays on hold", vmid,
+            r->params.assess.undo->time);
     }
     return reconcile_conclude(r, RECONCILE_DONE, out, "VM %u now is as its fingerprint says", vmid);
 }

@@ -66,6 +66,19 @@ json_t *record_begin(struct record_head head, const char *cause, const char *key
     return with_json(record, "steps", record_steps_to_json(plan));
 }
 
+json_t *record_undoes(json_t *begin, const char *txn)
+{
+    return with_text(begin, "undoes", txn);
+}
+
+json_t *record_bind(json_t *begin, int64_t ctime, const char *name)
+{
+    if (ctime == 0 || *name == '\0') {
+        return begin;
+    }
+    return with_text(with_json(begin, "ctime", json_integer((json_int_t)ctime)), "machine", name);
+}
+
 json_t *record_step(struct record_head head, size_t step, const char *message)
 {
     json_t *record = with_json(record_new(head, "step"), "step", json_integer((json_int_t)step));
@@ -105,6 +118,16 @@ json_t *record_dropped(struct record_head head, const char *why)
 json_t *record_in_sync(struct record_head head)
 {
     return record_new(head, "in-sync");
+}
+
+json_t *record_on_hold(struct record_head head, const char *what)
+{
+    return with_text(record_new(head, "hold"), "why", what);
+}
+
+json_t *record_resume(struct record_head head)
+{
+    return record_new(head, "resume");
 }
 
 const char *record_outcome_name(enum record_outcome outcome)

@@ -14,6 +14,7 @@
  *   start       we are about to ask PVE to start the VM
  *   started     it did; or `dropped`: no start is owed any more, and why
  *   in-sync     an ordinary start went through with nothing to change
+ *   hold        the VM is on hold from now on (core/hold.h): noticed, not made; or `resume`
  */
 #ifndef CORE_RECORD_H
 #define CORE_RECORD_H
@@ -45,6 +46,11 @@ struct record_head {
 json_t *record_held(struct record_head head, const char *key, const char *why);
 json_t *record_begin(struct record_head head, const char *cause, const char *key,
                      const struct plan *plan);
+/* A `begin` that says which VM becomes which machine: its creation (0: not known) and its name
+ * (identity_name()). Takes the reference and gives it back. */
+json_t *record_bind(json_t *begin, int64_t ctime, const char *name);
+/* Likewise: it undoes that change set. */
+json_t *record_undoes(json_t *begin, const char *txn);
 /* `message` NULL: it was carried out. */
 json_t *record_step(struct record_head head, size_t step, const char *message);
 json_t *record_stuck(struct record_head head, const char *keys, const char *message);
@@ -54,6 +60,8 @@ json_t *record_start(struct record_head head);
 json_t *record_started(struct record_head head, const char *upid);
 json_t *record_dropped(struct record_head head, const char *why);
 json_t *record_in_sync(struct record_head head);
+json_t *record_on_hold(struct record_head head, const char *what);
+json_t *record_resume(struct record_head head);
 
 const char *record_outcome_name(enum record_outcome outcome);
 
@@ -61,7 +69,11 @@ struct record_memory {
     bool open;                  /* a `begin` without its `end` */
     bool stuck;                 /* of the open one */
     bool start_owed;            /* a `held` without started or dropped */
+    bool hold_noted;            /* a `hold` without its `resume`; the file is the truth */
     char txn[SMBIOS_UUID_SIZE]; /* of the open change set, or of the owed start; else "" */
+    /* What the open change set undoes; kept while it was left, planned anew, and not ended:
+     * somebody asked for it. "": nothing. */
+    char undoes[SMBIOS_UUID_SIZE];
     json_t *steps; /* of the open change set, as in its `begin`; own reference; NULL: none */
     size_t steps_done;
     char held_key[SMBIOS_UUID_SIZE];    /* a start was stopped for this pair; "" : none */
@@ -71,7 +83,9 @@ struct record_memory {
     char *settled_why;                  /* likewise */
     char *last_time;                    /* of the last begin; NULL: never changed */
     char last_txn[SMBIOS_UUID_SIZE];
-    unsigned long changes; /* change sets that ended with done or partial */
+    int64_t bound_ctime; /* of the VM that was last changed under this number; 0: not known */
+    char bound_name[SMBIOS_UUID_SIZE]; /* of the machine it was made, with it */
+    unsigned long changes;             /* change sets that ended with done or partial */
 };
 
 /* Unknown types and foreign shapes are ignored: an older daemon may read a newer journal. -ENOMEM.

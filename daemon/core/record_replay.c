@@ -43,25 +43,37 @@ static void close_open(struct record_memory *memory)
 
 static int apply_begin(struct record_memory *memory, const json_t *record)
 {
+    const json_t *ctime = json_object_get(record, "ctime");
+
+    if (json_integer_value(ctime) > 0 && *text_of(record, "machine") != '\0') {
+        memory->bound_ctime = json_integer_value(ctime);
+        set_id(memory->bound_name, text_of(record, "machine"));
+    }
     close_open(memory);
     memory->open = true;
     memory->steps = json_incref(json_object_get(record, "steps"));
     set_id(memory->txn, text_of(record, "txn"));
     set_id(memory->last_txn, text_of(record, "txn"));
+    set_id(memory->undoes, text_of(record, "undoes"));
     return str_replace(&memory->last_time, text_of(record, "time"));
 }
 
 static int apply_end(struct record_memory *memory, const json_t *record)
 {
     const char *outcome = text_of(record, "outcome");
+    bool of_undo = memory->undoes[0] != '\0';
 
+    if (!str_equal(outcome, "superseded") && !str_equal(outcome, "interrupted")) {
+        memory->undoes[0] = '\0';
+    }
     /* Without a begin it only says what could not be changed. */
     if (memory->open && (str_equal(outcome, "done") || str_equal(outcome, "partial"))) {
         memory->changes++;
     }
     close_open(memory);
     memory->settled_key[0] = '\0';
-    if (!str_equal(outcome, "partial") && !str_equal(outcome, "failed")) {
+    /* What an undo could not do says nothing about what the fingerprint wants. */
+    if (of_undo || (!str_equal(outcome, "partial") && !str_equal(outcome, "failed"))) {
         return str_replace(&memory->settled_why, NULL);
     }
     memory->settled = str_equal(outcome, "partial") ? RECORD_PARTIAL : RECORD_FAILED;
@@ -107,6 +119,8 @@ int record_apply(struct record_memory *memory, const json_t *record)
         memory->held_key[0] = '\0';
         memory->settled_key[0] = '\0';
         return str_replace(&memory->settled_why, NULL);
+    } else if (str_equal(type, "hold") || str_equal(type, "resume")) {
+        memory->hold_noted = str_equal(type, "hold");
     }
     return 0;
 }

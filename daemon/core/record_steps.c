@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/plan_builder.h"
 #include "core/record.h"
 
 /* The value an option has right before step `index`: from the last step that sets it, or else from
@@ -37,7 +38,7 @@ static json_t *step_to_json(const struct plan *plan, size_t index)
 
     for (size_t i = 0; i < step->n_sets; i++) {
         const char *option = step->sets[i].option;
-        json_t *set = json_pack("[s,s,s?]", option, step->sets[i].value,
+        json_t *set = json_pack("[s,s?,s?]", option, step->sets[i].value,
                                 value_before(plan, index, option));
 
         if (json_array_append_new(sets, set) < 0) {
@@ -69,7 +70,9 @@ static const char *step_unfit(const struct plan *plan, size_t index)
     for (size_t i = 0; i < step->n_sets; i++) {
         const char *old = value_before(plan, index, step->sets[i].option);
 
-        if (!str_is_utf8(step->sets[i].value) || (old != NULL && !str_is_utf8(old))) {
+        const char *value = step->sets[i].value;
+
+        if ((value != NULL && !str_is_utf8(value)) || (old != NULL && !str_is_utf8(old))) {
             return step->sets[i].option;
         }
     }
@@ -86,23 +89,10 @@ const char *record_steps_unfit(const struct plan *plan)
     return unfit;
 }
 
-static void step_fini(struct plan_step *step)
-{
-    for (size_t i = 0; i < step->n_sets; i++) {
-        free(step->sets[i].option);
-        free(step->sets[i].value);
-        free(step->sets[i].old);
-    }
-    free(step->sets);
-    free(step->remove);
-    free(step->probe);
-    free(step->probe_value);
-}
-
 void record_steps_free(struct plan_step *steps, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        step_fini(&steps[i]);
+        plan_step_fini(&steps[i]);
     }
     free(steps);
 }
@@ -119,7 +109,7 @@ static int add_set(struct plan_step *step, const json_t *pair)
     struct plan_set *set;
     int rc;
 
-    if (option == NULL || value == NULL) {
+    if (option == NULL || (value == NULL && !json_is_null(json_array_get(pair, 1)))) {
         return -EINVAL;
     }
     rc = vec_reserve(&step->sets, step->n_sets, &step->cap_sets, sizeof(step->sets[0]));
@@ -127,10 +117,11 @@ static int add_set(struct plan_step *step, const json_t *pair)
         return rc;
     }
     set = &step->sets[step->n_sets];
-    *set = (struct plan_set){.option = str_dup(option), .value = str_dup(value)};
+    *set = (struct plan_set){.option = str_dup(option)};
     step->n_sets++;
-    rc = str_replace(&set->old, json_string_value(json_array_get(pair, 2)));
-    return rc < 0 || set->option == NULL || set->value == NULL ? -ENOMEM : 0;
+    rc = str_replace(&set->value, value);
+    rc = rc < 0 ? rc : str_replace(&set->old, json_string_value(json_array_get(pair, 2)));
+    return rc < 0 || set->option == NULL ? -ENOMEM : 0;
 }
 
 static int step_from_json(const json_t *json, struct plan_step *step)

@@ -2,6 +2,9 @@
 /* See requests.h. */
 #include "core/requests.h"
 
+#include <string.h>
+
+#include "base/buf.h"
 #include "base/str.h"
 
 const char *const requests_privileges[] = {
@@ -13,6 +16,14 @@ const char *const requests_privileges[] = {
     "VM.PowerMgmt",
     NULL,
 };
+
+bool requests_vm_is_gone(const struct api_reply *reply)
+{
+    const char *message = reply->message == NULL ? "" : reply->message;
+
+    return reply->result == API_REFUSED && strstr(message, "does not exist") != NULL &&
+           strstr(message, "onfiguration file") != NULL;
+}
 
 static struct api_request *request_for(struct requests_vm vm, enum api_method method,
                                        const char *what)
@@ -78,6 +89,17 @@ struct api_request *requests_machines(const char *node)
     return path == NULL ? NULL : api_request_new(API_GET, path);
 }
 
+struct api_request *requests_vms(void)
+{
+    CLEANUP(api_request_freep)
+    struct api_request *request = api_request_new(API_GET, "/cluster/resources");
+
+    if (request == NULL || !add(request, "type", "vm")) {
+        return NULL;
+    }
+    return STEAL(request);
+}
+
 struct api_request *requests_task(struct requests_vm vm, const char *upid)
 {
     CLEANUP_FREE char *path = str_printf("/nodes/%s/tasks/%s/status", vm.node, upid);
@@ -103,13 +125,32 @@ struct api_request *requests_probe(struct requests_vm vm, const struct plan_step
     return STEAL(request);
 }
 
+/* "sata0,machine": the slot that goes first, then the options. NULL with *ret true: none goes. */
+static char *deleted_by(const struct plan_step *step, bool *ret_none)
+{
+    CLEANUP(buf_fini) struct buf keys = BUF_INIT(0);
+
+    if (step->remove != NULL) {
+        buf_adds(&keys, step->remove);
+    }
+    for (size_t i = 0; i < step->n_sets; i++) {
+        if (step->sets[i].value == NULL) {
+            buf_addf(&keys, "%s%s", keys.len > 0 ? "," : "", step->sets[i].option);
+        }
+    }
+    *ret_none = keys.len == 0 && keys.error == 0;
+    return *ret_none ? NULL : buf_steal(&keys);
+}
+
 struct api_request *requests_step(struct requests_vm vm, const struct plan_step *step,
                                   const char *digest)
 {
     CLEANUP(api_request_freep)
     struct api_request *request = request_for(vm, API_PUT, "config");
+    bool none = false;
+    CLEANUP_FREE char *deleted = deleted_by(step, &none);
 
-    if (request == NULL || !add(request, "delete", step->remove)) {
+    if (request == NULL || (deleted == NULL && !none) || !add(request, "delete", deleted)) {
         return NULL;
     }
     for (size_t i = 0; i < step->n_sets; i++) {

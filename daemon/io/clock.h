@@ -10,6 +10,8 @@ enum { CLOCK_TEXT_SIZE = sizeof("2026-11-23T10:00:00.000Z") };
 
 /* Milliseconds of CLOCK_MONOTONIC; never 0. */
 uint64_t clock_monotonic_ms(void);
+/* Microseconds, to measure how long something took. */
+uint64_t clock_monotonic_us(void);
 
 /* "2026-11-23T10:00:00.123Z": UTC now, with milliseconds, so that records sort as they came. */
 void clock_now_text(char text[CLOCK_TEXT_SIZE]);

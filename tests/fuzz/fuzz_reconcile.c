@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Bytes choose a VM, what happens at which request, and when the daemon dies: what must hold then
- * is in tests/unit/driver.c and fake_pve_conf.c. See also test_reconcile_crash.c.
+ * is in tests/unit/driver_check.c and fake_pve_watch.c. See also test_reconcile_crash.c.
  */
 /* FUZZ-SOURCES: tests/unit/driver.c tests/unit/driver_check.c tests/unit/driver_hook.c */
-/* FUZZ-SOURCES: tests/unit/fake_pve.c tests/unit/fake_pve_conf.c */
+/* FUZZ-SOURCES: tests/unit/fake_pve.c tests/unit/fake_pve_conf.c tests/unit/fake_pve_put.c */
+/* FUZZ-SOURCES: tests/unit/fake_pve_watch.c tests/unit/fake_faults.c tests/unit/fake_schema.c */
+/* FUZZ-SOURCES: tests/unit/fake_map.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

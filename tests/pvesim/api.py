@@ -4,8 +4,7 @@
    body and comes after 3 seconds; every answer but 200 closes the connection.
  - In form bodies only the part of a value up to a raw `=` survives: `a=b=c` is `a` = `b`.
  - pveproxy answers plain reads of files itself and hands the rest to pvedaemon (daemons.py).
- - `faults` is the one seam for misbehaviour: ROOT/pvesim/faults.json, read anew whenever it
-   changes.
+ - faults.py is the one seam for misbehaviour.
 """
 import contextlib
 import http.server
@@ -20,7 +19,9 @@ import time
 import urllib.parse
 
 import access
+import adminroutes  # noqa: F401  (registers its routes)
 import daemons
+import faults
 import routes
 import tasks
 from node import PveError, backend, write_file
@@ -29,53 +30,6 @@ PREFIX = "/api2/json"
 BODY_MAX = 512 * 1024
 METHODS = ("GET", "POST", "PUT", "DELETE")
 PERL = "/usr/share/perl5/PVE/APIServer/AnyEvent.pm"
-
-
-class Drop(Exception):
-    """Close the connection without an answer."""
-
-
-# -- faults --------------------------------------------------------------------------------------
-
-class Faults:
-    """Rules that match requests: a list of objects with
-
-    method, path  regular expressions; default: all
-    nth           1 = the first request that matches, or a list of such numbers; default: every one
-    action        `delay` (seconds, then go on), `status` (status, message, instead of handling),
-                  `drop` (close, nothing done), `applied-then-lost` (handled, then closed without
-                  an answer)
-    """
-
-    def __init__(self, node):
-        self.path, self.lock = node.path("pvesim/faults.json"), threading.Lock()
-        self.stamp, self.rules, self.seen = None, [], {}
-
-    def matching(self, method, path):
-        with self.lock:
-            self._reload()
-            found = []
-            for i, rule in enumerate(self.rules):
-                if not (re.fullmatch(rule.get("method", ".*"), method)
-                        and re.search(rule.get("path", ""), path)):
-                    continue
-                self.seen[i] = self.seen.get(i, 0) + 1
-                nth = rule.get("nth")
-                if nth is None or self.seen[i] in (nth if isinstance(nth, list) else [nth]):
-                    found.append(rule)
-            return found
-
-    def _reload(self):
-        try:
-            stat = os.stat(self.path)
-        except FileNotFoundError:
-            self.stamp, self.rules = None, []
-            return
-        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if stamp != self.stamp:
-            with open(self.path, encoding="utf-8") as f:
-                self.rules = json.load(f)
-            self.stamp, self.seen = stamp, {}
 
 
 # -- requests ------------------------------------------------------------------------------------
@@ -140,11 +94,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle_any(self):
         entry = {"t_start": time.monotonic(), "method": self.command, "path": self.path, "form": {},
                  "token": None}
+        self.faults, self.spoiled = [], None
         try:
             reply = self.answer(entry)
         except PveError as e:
             reply = {**daemons.error_reply(e), "plain": e.plain}
-        except Drop:
+        except faults.Drop:
             entry.update(t_end=time.monotonic(), status=0, message="dropped by a fault")
             self.server.node.record("requests", entry)
             self.close_connection = True
@@ -153,6 +108,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                      message=reply.get("message", "").rstrip("\n"), errors=reply.get("errors"))
         self.server.node.record("requests", entry)
         self.send(reply)
+        faults.answered(self.server.node, self.faults)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = handle_any
 
@@ -169,7 +125,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise PveError(f"no such file '{path}'", 404, plain=True)
         path = urllib.parse.unquote(path[len(PREFIX):]) or "/"
         entry["path"] = path
-        faults = self.server.faults.matching(self.command, path)
         params = {}
         if query:
             params.update(parse_form(query))
@@ -180,33 +135,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         entry["token"] = auth.name
         params.update(parse_body(self.headers.get("Content-Type"), raw))
         entry["form"] = params
-        self.misbehave(faults)
-        reply = self.dispatch(node, path, params, auth)
-        if any(f["action"] == "applied-then-lost" for f in faults):
-            raise Drop
+        self.faults = self.server.faults.matching(self.command, path, params, auth.name)
+        inside = faults.before(node, self.faults, path)
+        reply = self.dispatch(node, path, params, auth, inside)
+        self.spoiled = faults.after(node, self.faults)
         return reply
 
     def authenticate(self):
+        if not os.path.isdir(self.server.node.path("etc/pve/nodes")):       # pmxcfs is not there
+            raise PveError("Unable to load access control list: Connection refused\n")
         try:
             return access.authenticate(self.server.node, self.headers)
         except PveError as e:
             time.sleep(access.UNAUTHORIZED_DELAY)
             raise PveError(e.message, 401, plain="empty") from None
 
-    @staticmethod
-    def misbehave(faults):
-        for fault in faults:
-            if fault["action"] == "delay":
-                time.sleep(fault["seconds"])
-            elif fault["action"] == "status":
-                raise PveError(fault.get("message", "fault") + "\n", fault["status"])
-            elif fault["action"] == "drop":
-                raise Drop
-
-    def dispatch(self, node, path, params, auth):
+    def dispatch(self, node, path, params, auth, inside):
         entry, uri = routes.find(self.command, path)
-        routes.check_node(node, uri)
-        request = {"method": self.command, "path": path, "params": params, "user": auth.name}
+        routes.check_node(node, uri, entry)
+        request = {"method": self.command, "path": path, "params": params, "user": auth.name,
+                   "fault": inside}
         return daemons.ask(node, request) if entry["daemon"] else daemons.run_call(node, request)
 
     def send(self, reply):
@@ -223,7 +171,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if reply.get("errors"):
                 body["errors"] = reply["errors"]
             body = json.dumps(body).encode()
-        self.close_connection = self.close_connection or status != 200
+        self.close_connection = self.close_connection or status != 200 or self.spoiled is not None
+        if self.spoiled:
+            body = faults.spoiled_body(self.spoiled, body)
         reason = " ".join(message.split("\n")).strip() if status != 200 else "OK"
         self.send_response(status, reason.encode("ascii", "replace").decode())
         self.send_header("Cache-Control", "max-age=0")
@@ -232,9 +182,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not plain:
             self.send_header("Content-Type", "application/json;charset=UTF-8")
         self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
+        head = b"".join(self._headers_buffer) + b"\r\n"
+        self._headers_buffer = []
         with contextlib.suppress(OSError):
-            self.wfile.write(body)
+            self.wfile.write(faults.spoil(self.spoiled, head, body) if self.spoiled
+                             else head + body)
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -244,7 +196,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, node, port):
         super().__init__(("127.0.0.1", port), Handler)
-        self.node, self.faults = node, Faults(node)
+        self.node, self.faults = node, faults.Faults(node)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         own = node.path(f"etc/pve/nodes/{node.name}/pve-ssl")
         self.tls.load_cert_chain(own + ".pem", own + ".key")

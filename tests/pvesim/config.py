@@ -184,7 +184,11 @@ def load(node, vmid, warn=lambda text: None, source=None):
 def save(node, vmid, conf):
     """Write, and take over the new digest. The parsed form stays what a new reader would get."""
     text = render(conf)
-    write_file(node.conf_path(vmid), text)
+    path = node.conf_path(vmid)
+    if not node.settings()["quorum"]:
+        raise PveError(f"unable to open file '{node.show(path)}.tmp.{os.getpid()}' - "
+                       "Permission denied\n")
+    write_file(path, text)
     conf.digest = hashlib.sha1(text.encode()).hexdigest()
 
 

@@ -36,7 +36,7 @@ def run_call(node, request, background=None):
     auth = access.by_name(node, request["user"])
     try:
         data = routes.execute(node, request["method"], request["path"], request["params"], auth,
-                              background)
+                              background, request.get("fault"))
     except PveError as e:
         return error_reply(e)
     except Exception as e:

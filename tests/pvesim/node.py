@@ -29,6 +29,9 @@ DEFAULT_SETTINGS = {
     # flock for up to 30 s. Off by default, since it is a matter of luck on a real node too.
     "cleanup_race": False,
     "cleanup_delay": 0.0,
+    # False: the cluster has lost its quorum. /etc/pve can be read and not written, and no VM is
+    # started. Not recorded (the recordings are of a single node): after what people report.
+    "quorum": True,
 }
 
 DEFAULT_STORAGES = "dir: local\n\tpath /var/lib/vz\n\tcontent images,rootdir,iso,snippets,backup\n"
@@ -85,8 +88,15 @@ class Node:
     def run_file(self, vmid, kind):
         return self.path(f"run/qemu-server/{vmid}.{kind}")
 
-    def vmids(self):
-        names = os.listdir(self.conf_dir())
+    def nodes(self):
+        """The names of the cluster's nodes; this one is always there."""
+        return sorted(os.listdir(self.path("etc/pve/nodes")))
+
+    def vmids(self, node=None):
+        try:
+            names = os.listdir(self.conf_dir(node))
+        except FileNotFoundError:
+            names = []
         return sorted(int(n[:-5]) for n in names if re.fullmatch(r"[1-9]\d*\.conf", n))
 
     def check_socket_paths(self):
@@ -116,6 +126,10 @@ class Node:
 
     def violation(self, what, **details):
         self.record("violations", {"what": what, "time": time.time(), **details})
+
+    def check_quorum(self):
+        if not self.settings()["quorum"]:
+            raise PveError("cluster not ready - no quorum?\n")
 
     # -- the VM's flock ----------------------------------------------------------------------
 
@@ -181,6 +195,8 @@ class Node:
         base = self.storage_path(storage)
         kind, _, rest = name.partition("/")
         if kind.isdigit():
+            # of a linked clone: BASEID/base-image/VMID/image
+            kind, _, rest = "/".join(name.split("/")[-2:]).partition("/")
             return os.path.join(base, "images", kind, rest)
         if kind in SUBDIR and rest:
             return os.path.join(base, SUBDIR[kind], rest)

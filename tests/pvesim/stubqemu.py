@@ -47,7 +47,7 @@ def available():
 
 
 def command(node, vmid, conf):
-    return [sys.executable, os.path.abspath(__file__), node.root, str(vmid),
+    return [sys.executable, "-SE", os.path.abspath(__file__), node.root, str(vmid),
             "stopped" if conf.get("freeze") else "run",
             "obeys" if node.settings()["stub_obeys"] else "deaf", _machine(node, conf)]
 

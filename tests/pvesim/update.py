@@ -90,6 +90,7 @@ class Change:
         self.force = str(params.get("force", "0")) in schema.TRUE
         self.skiplock = str(params.get("skiplock", "0")) in schema.TRUE
         self.set = {k: v for k, v in params.items() if k not in CONTROL}
+        self.fault = None           # of faults.py: fail after so many writes of the file
 
     def options(self):
         return list(self.set) + self.delete + self.revert
@@ -151,7 +152,7 @@ def _check_storages(change):
         elif is_cdrom(value):
             change.auth.need_any(f"/storage/{storage}", "Datastore.AllocateSpace",
                                  "Datastore.Audit")
-        elif name.partition("/")[0] != str(change.vmid):
+        elif ("/" + name).split("/")[-2] != str(change.vmid):       # the owner, also of a linked clone
             change.node.storage_path(storage)
             change.auth.need(f"/storage/{storage}", "Datastore.Audit")
         change.node.storage_path(storage)
@@ -255,13 +256,16 @@ def _carry_out(change, before, running):
         elif name in before.pending:
             gone.append(name)
     for name in gone:
+        _fail_if_due(change)
         conf = config.load(node, vmid)
         _delete_option(change, conf, name)
         config.save(node, vmid, conf)
     for name in _ordered(node, wanted):
+        _fail_if_due(change)
         conf = config.load(node, vmid)
         _set_option(node, conf, name, wanted[name])
         config.save(node, vmid, conf)
+    _fail_if_due(change)
     conf = config.load(node, vmid)
     _drop_idle_pending(conf)
     errors = {}
@@ -272,6 +276,13 @@ def _carry_out(change, before, running):
     config.save(node, vmid, conf)
     if errors:
         raise PveError("Parameter verification failed.\n", 400, errors)
+
+
+def _fail_if_due(change):
+    if change.fault:
+        if change.fault["writes"] == 0:
+            raise PveError(change.fault["message"] + "\n")
+        change.fault["writes"] -= 1
 
 
 def _ordered(node, wanted):
@@ -309,7 +320,8 @@ def _leave_boot_order(conf, name):
     devices = boot[6:].split(";")
     if name in devices:
         devices.remove(name)
-        conf.pending["boot"] = "order=" + ";".join(devices)
+        # An order of nothing is an empty value, which reads back as one blank.
+        conf.pending["boot"] = "order=" + ";".join(devices) if devices else ""
 
 
 def _set_option(node, conf, name, value):

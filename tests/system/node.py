@@ -7,6 +7,7 @@
 Everything lies in a directory of its own below /tmp and is gone afterwards; servers bind to
 loopback; only processes started here are ended, by their pid; every wait has a limit.
 """
+import atexit
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -24,6 +26,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(TOP, os.environ.get("PVE_HWID_BUILD", "build"))
 PVESIM = os.path.join(TOP, "tests", "pvesim", "pvesim")
 TOKEN = "pve-hwid@pve!daemon"
+ROOT_TOKEN = "root@pam!test"
 PRIVS = "VM.Audit,VM.Config.HWType,VM.Config.Disk,VM.Config.Network,VM.Config.Options,VM.PowerMgmt"
 
 
@@ -51,6 +54,33 @@ def read_lines(path):
         return []
 
 
+class Templates:
+    """One node of each kind a program, made once and copied: certificates take their time."""
+
+    def __init__(self):
+        self.lock, self.made = threading.Lock(), {}
+
+    def copy_to(self, root, name, qemu):
+        """(secret of the daemon's token, secret of a token of root)."""
+        with self.lock:
+            if (name, qemu) not in self.made:
+                self.made[name, qemu] = self.make(name, qemu)
+        template, *secrets = self.made[name, qemu]
+        shutil.copytree(template, root, symlinks=True, dirs_exist_ok=True)
+        return secrets
+
+    @staticmethod
+    def make(name, qemu):
+        template = tempfile.mkdtemp(prefix="hwid-template-", dir="/tmp")
+        atexit.register(shutil.rmtree, template, ignore_errors=True)
+        Node.run(PVESIM, "init", template, "--node", name, "--qemu", qemu)
+        return template, *(Node.run(PVESIM, "token", template, who).stdout.split()[-1]
+                           for who in (TOKEN, ROOT_TOKEN))
+
+
+TEMPLATES = Templates()
+
+
 class Node:
     def __init__(self, name="pve1", qemu="auto", settings=None, serve=True):
         self.name = name
@@ -59,8 +89,7 @@ class Node:
         self.server = self.daemon = None
         self.daemon_ends = 0
         self.daemon_log = os.path.join(self.root, "daemon.log")
-        self.run(PVESIM, "init", self.root, "--node", name, "--qemu", qemu)
-        self.secret = self.run(PVESIM, "token", self.root, TOKEN).stdout.split()[-1]
+        self.secret, self.root_secret = TEMPLATES.copy_to(self.root, name, qemu)
         for rel in ("etc/pve-hwid/fingerprints", "run/pve-hwid", "var/lib/pve-hwid",
                     "etc/pve/pve-hwid"):
             os.makedirs(self.path(rel), exist_ok=True)
@@ -101,7 +130,8 @@ class Node:
         return keys
 
     # --- processes ------------------------------------------------------------------------------
-    def run(self, *argv, check=True, timeout=60, env=None, **more):
+    @staticmethod
+    def run(*argv, check=True, timeout=60, env=None, **more):
         result = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, text=True,
                                 capture_output=True, timeout=timeout, env=env, check=False, **more)
         if check and result.returncode != 0:
@@ -208,6 +238,12 @@ class Node:
         self.set_conf(vmid, "".join(f"{k}: {keys[k]}\n" for k in sorted(keys)
                                     if keys[k] is not None))
 
+    def vm_elsewhere(self, vmid, conf, node="pve2"):
+        """A VM on another node of the cluster, by its configuration alone."""
+        os.makedirs(self.path(f"etc/pve/nodes/{node}/qemu-server"), exist_ok=True)
+        return self.write(f"etc/pve/nodes/{node}/qemu-server/{vmid}.conf",
+                          "".join(f"{k}: {conf[k]}\n" for k in sorted(conf)))
+
     def set_conf(self, vmid, text):
         return self.write(self.conf_path(vmid), text)
 
@@ -235,8 +271,7 @@ class Node:
     def api(self, method, path, form=None, token=None, secret=None):
         """One call of PVE's API as somebody else: (status, data or message). Default: a token of root."""
         if token is None:
-            token = "root@pam!test"
-            secret = self.run(PVESIM, "token", self.root, token).stdout.split()[-1]
+            token, secret = ROOT_TOKEN, self.root_secret
         request = urllib.request.Request(
             f"https://127.0.0.1:{self.port}/api2/json{path}", method=method,
             data=urllib.parse.urlencode(form or {}).encode() if method != "GET" else None,

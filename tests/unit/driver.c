@@ -30,9 +30,10 @@ struct driver_event {
 
 void driver_say(const struct driver *d, const char *a, const char *b)
 {
-    CLEANUP_FREE char *line = str_printf("%10lld  %-9s %s", (long long)d->pve.now_ms, a, b);
+    CLEANUP_FREE char *line = NULL;
 
     if (d->trace != NULL) {
+        line = str_printf("%10lld  %-9s %s", (long long)d->pve.now_ms, a, b);
         d->trace(line);
     }
 }
@@ -49,11 +50,12 @@ static void note(char **at, const char *what)
 
 int driver_record(struct driver *d, json_t *record)
 {
-    CLEANUP_FREE char *text = json_dumps(record, JSON_SORT_KEYS);
+    CLEANUP_FREE char *text = d->trace == NULL ? NULL : json_dumps(record, JSON_SORT_KEYS);
 
     d->records++;
     driver_say(d, "record", text);
-    if (d->records == d->journal_fails_at) {
+    if (d->journal_fails_at != 0 && d->records >= d->journal_fails_at &&
+        d->records <= d->journal_fails_at + d->journal_fails_more) {
         return -EIO;
     }
     json_array_append(d->journal, record);
@@ -83,6 +85,7 @@ static void compare_memory(struct driver *d, const struct record_memory *other)
     compare_texts(d, "held_key", m->held_key, other->held_key);
     compare_texts(d, "settled_key", m->settled_key, other->settled_key);
     compare_texts(d, "settled_why", m->settled_why, other->settled_why);
+    compare_texts(d, "undoes", m->undoes, other->undoes);
     compare_texts(d, "last_txn", m->last_txn, other->last_txn);
     compare_texts(d, "last_time", m->last_time, other->last_time);
 }
@@ -117,7 +120,12 @@ static void read_texts(const struct driver *d, struct texts *t)
         .fingerprint = t->fingerprint,
         .fingerprint_len = t->fingerprint == NULL ? 0 : strlen(t->fingerprint),
         .fingerprint_path = "/etc/pve/pve-hwid/105.json",
+        .hold_path = "/etc/pve/pve-hwid/105.hold",
     };
+    if (d->hold != NULL && d->actions >= d->hold_at) {
+        t->texts.hold = d->hold;
+        t->texts.hold_len = strlen(d->hold);
+    }
 }
 
 static void texts_fini(struct texts *t)
@@ -181,7 +189,10 @@ static struct reconcile_params params_of(const struct driver *d)
 {
     struct reconcile_params params = {
         .vm = {.node = "n1", .vmid = DRIVER_VMID},
-        .assess = assess_params(d),
+        .assess = {.vmid = DRIVER_VMID,
+                   .on_drift = FINGERPRINT_DRIFT_RESTART,
+                   .on_error = d->on_error,
+                   .undo = d->undo},
         .lock_patience_ms = LOCK_PATIENCE_MS,
         .start_patience_ms = START_PATIENCE_MS,
     };
@@ -243,6 +254,7 @@ static void drain_told(struct driver *d)
     while (reconcile_next_told(d->r, &told)) {
         driver_say(d, "told", told.text);
         d->told[told.kind]++;
+        d->told_twice = d->told_twice || strstr(told.text, "attached twice") != NULL;
         if (told.kind == RECONCILE_TELL_FAILED || told.kind == RECONCILE_TELL_STUCK ||
             told.kind == RECONCILE_TELL_DOWN) {
             free(d->last_failed);
@@ -267,12 +279,33 @@ static void feed(struct driver *d, struct reconcile_event *event)
     driver_say(d, "state", reconcile_state_name(d->r));
 }
 
+/* As engine_undo_reload(). */
+static void reload_undo(struct driver *d, enum reconcile_cause cause)
+{
+    if (cause == RECONCILE_FOR_UNDO) {
+        return;
+    }
+    undo_free(d->undo);
+    d->undo = NULL;
+    if (d->memory.undoes[0] != '\0' &&
+        undo_find(d->journal, DRIVER_VMID, d->memory.undoes, &d->undo, NULL) < 0) {
+        fake_pve_problem(&d->pve, "an undo that was begun is not found");
+    }
+}
+
+static bool has_debt(const struct driver *d)
+{
+    return d->memory.open || d->memory.start_owed || d->memory.undoes[0] != '\0';
+}
+
 static void begin(struct driver *d, enum reconcile_cause cause)
 {
-    const struct reconcile_params params = params_of(d);
+    struct reconcile_params params;
     struct reconcile_event go = {.type = RECONCILE_EV_GO};
 
     driver_say(d, "begin", reconcile_cause_name(cause));
+    reload_undo(d, cause);
+    params = params_of(d);
     d->reconciles++;
     if (reconcile_new(&params, cause, &d->memory, &d->r, NULL) < 0) {
         abort();
@@ -292,6 +325,9 @@ static void note_request(struct driver *d, const struct api_request *request)
 {
     CLEANUP(buf_fini) struct buf word = BUF_INIT(0);
 
+    if (d->quiet && d->trace == NULL) {
+        return;
+    }
     if (request->method == API_PUT) {
         buf_adds(&word, "put");
         for (size_t i = 0; i < request->n_params; i++) {
@@ -312,7 +348,9 @@ static void note_request(struct driver *d, const struct api_request *request)
 
         buf_adds(&word, strstr(request->path, "/tasks/") != NULL ? "task" : slash + 1);
     }
-    note(&d->requests, word.data);
+    if (!d->quiet) {
+        note(&d->requests, word.data);
+    }
     driver_say(d, "request", word.data);
 }
 
@@ -380,12 +418,12 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
         (void)fake_pve_start_by_others(&d->pve, false); /* or not: both is fine */
         d->raw_start_in_crash = false;
     }
-    if (d->memory.open || d->memory.start_owed) {
+    if (has_debt(d)) {
         begin(d, RECONCILE_FOR_RECOVERY);
         return;
     }
     a = driver_assess(d);
-    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && !d->once &&
+    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && !d->once && a->on_hold == NULL &&
         cause != RECONCILE_FOR_HOLD) {
         begin(d, RECONCILE_FOR_DAEMON);
     }
@@ -436,22 +474,29 @@ static void go_on(struct driver *d, enum reconcile_cause cause)
     d->stuck = d->r != NULL && reconcile_is_stuck(d->r);
 }
 
-/* As engine_drive.c's finish() and on_retry(). */
+/* What engine_drive.c's finish(), on_retry() and the queue would do next; false: nothing. */
+static bool next_cause(struct driver *d, enum reconcile_cause *ret_cause)
+{
+    *ret_cause = d->memory.open || d->memory.undoes[0] != '\0' ? RECONCILE_FOR_RECOVERY
+                 : d->memory.start_owed                        ? RECONCILE_FOR_HOLD
+                 : d->again                                    ? RECONCILE_FOR_RETRY
+                                                               : RECONCILE_FOR_STOP;
+    return has_debt(d) || d->again || d->look;
+}
+
 static void run(struct driver *d, enum reconcile_cause cause)
 {
     int64_t wait = 5000;
 
     go_on(d, cause);
     for (d->retries = 0; d->retries < RETRIES_MAX && !d->once && d->r == NULL; d->retries++) {
-        if (!d->again && !d->memory.open && !d->memory.start_owed) {
+        if (d->pve.problem[0] != '\0' || !next_cause(d, &cause)) {
             break;
         }
-        d->again = false;
+        d->again = d->look = false;
         d->pve.now_ms += wait;
         wait = wait * 2 > 300000 ? 300000 : wait * 2;
-        begin(d, d->memory.open         ? RECONCILE_FOR_RECOVERY
-                 : d->memory.start_owed ? RECONCILE_FOR_HOLD
-                                        : RECONCILE_FOR_RETRY);
+        begin(d, cause);
         go_on(d, cause);
     }
     d->stuck = d->r != NULL && reconcile_is_stuck(d->r);
@@ -460,10 +505,37 @@ static void run(struct driver *d, enum reconcile_cause cause)
     }
 }
 
+void driver_settle(struct driver *d)
+{
+    d->give_up_ms = d->pve.now_ms + GIVE_UP_MS;
+    run(d, RECONCILE_FOR_RETRY);
+}
+
+/* post-stop, or the end of a task that changed the VM: the daemon looks. */
+static void on_stopped(void *userdata)
+{
+    struct driver *d = userdata;
+
+    d->look = true;
+}
+
 void driver_run(struct driver *d, enum reconcile_cause cause)
 {
     begin(d, cause);
     run(d, cause);
+}
+
+bool driver_undo(struct driver *d)
+{
+    undo_free(d->undo);
+    d->undo = NULL;
+    if (undo_find(d->journal, DRIVER_VMID, NULL, &d->undo, NULL) < 0) {
+        return false;
+    }
+    d->undone = true;
+    begin(d, RECONCILE_FOR_UNDO);
+    run(d, RECONCILE_FOR_UNDO);
+    return true;
 }
 
 void driver_start(struct driver *d)
@@ -482,6 +554,7 @@ void driver_init(struct driver *d, const char *config, const char *fingerprint)
         .on_error = FINGERPRINT_ERROR_START, .journal = json_array(), .give_up_ms = GIVE_UP_MS};
     fake_pve_init(&d->pve, config, fingerprint);
     d->pve.pre_start = driver_pre_start;
+    d->pve.stopped = on_stopped;
     d->pve.userdata = d;
 }
 
@@ -494,6 +567,7 @@ void driver_fini(struct driver *d)
         api_reply_fini(&d->log[i].reply);
     }
     free(d->log);
+    undo_free(d->undo);
     record_memory_fini(&d->memory);
     json_decref(d->journal);
     fake_pve_fini(&d->pve);

@@ -38,6 +38,7 @@ static void note_in_sync(struct driver *d)
 static int hold(struct driver *d, const struct assessment *a, bool changing, bool ours)
 {
     d->held++;
+    d->runs_at_hold = d->pve.n_runs;
     d->holds_of_own_start += ours;
     if (record_hold(d, a) < 0) {
         if (!changing) {
@@ -58,14 +59,15 @@ static int hold(struct driver *d, const struct assessment *a, bool changing, boo
     return 75;
 }
 
-int driver_pre_start(void *userdata, bool ours)
+int driver_pre_start(void *userdata, bool ours, const char *worker)
 {
     struct driver *d = userdata;
     CLEANUP(assessment_freep) struct assessment *a = driver_assess(d);
     bool changing = d->r != NULL && reconcile_is_changing(d->r);
+    const struct guard_signs signs = {.worker_type = worker, .conf = a->conf};
     struct prestart_input input = {
         .vmid = DRIVER_VMID,
-        .verdict = GUARD_ORDINARY,
+        .verdict = guard_decide(&signs),
         .assessment = a,
         .memory = &d->memory,
         .changing = changing,

@@ -14,6 +14,6 @@ int driver_record(struct driver *d, json_t *record);
 /* Reads the journal anew, compares, and takes it. */
 void driver_replay_memory(struct driver *d);
 /* What the hook answers; for fake_pve. */
-int driver_pre_start(void *userdata, bool ours);
+int driver_pre_start(void *userdata, bool ours, const char *worker);
 
 #endif

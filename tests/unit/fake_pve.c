@@ -11,40 +11,12 @@
 #include "core/drive.h"
 #include "fake_pve_priv.h"
 
-static const char *const names[FAULT_KINDS] = {
-    [FAULT_UNREACHABLE] = "unreachable",
-    [FAULT_LOST_BEFORE] = "lost-before",
-    [FAULT_LOST_AFTER] = "lost-after",
-    [FAULT_LOCK_TIMEOUT] = "lock-timeout",
-    [FAULT_CHECKSUM] = "checksum",
-    [FAULT_VM_LOCKED] = "vm-locked",
-    [FAULT_FORBIDDEN] = "forbidden",
-    [FAULT_VOLUME_AWAY] = "volume-away",
-    [FAULT_VOLUME_BLINKS] = "volume-blinks",
-    [FAULT_STORAGE_AWAY] = "storage-away",
-    [FAULT_STARTED] = "started",
-    [FAULT_STARTED_RAW] = "started-raw",
-    [FAULT_EDITED_OTHER] = "edited-other",
-    [FAULT_EDITED_SAME] = "edited-same",
-    [FAULT_FP_REMOVED] = "fp-removed",
-    [FAULT_FP_EDITED] = "fp-edited",
-    [FAULT_FP_BROKEN] = "fp-broken",
-    [FAULT_VM_GONE] = "vm-gone",
-    [FAULT_OVERLOAD] = "overload",
-};
-
 enum {
     CALL_MS = 30,
     LOCK_WAIT_MS = 10000, /* recording 08a */
     LOST_MS = 15000,      /* until the client gives up waiting */
-    AWAY_MS = 600000,
-    LOCKED_MS = 90000,
+    BACKUP_MS = 90000,
 };
-
-const char *fake_fault_name(enum fake_fault_kind kind)
-{
-    return names[kind];
-}
 
 void fake_pve_problem(struct fake_pve *pve, const char *format, ...)
 {
@@ -60,7 +32,7 @@ void fake_pve_problem(struct fake_pve *pve, const char *format, ...)
 
 /* --- replies -------------------------------------------------------------------------------- */
 
-static void refuse(struct api_reply *reply, int status, char *message)
+void fake_pve_refuse(struct api_reply *reply, int status, char *message)
 {
     *reply = (struct api_reply){.result = status == 0     ? API_UNREACHABLE
                                           : status == 504 ? API_LOST
@@ -95,7 +67,7 @@ static json_t *config_data(const struct fake_pve *pve)
     for (size_t i = 0; i < pve->conf.n; i++) {
         const struct fake_pair *pair = &pve->conf.items[i];
 
-        if (fake_map_get(&pve->deletes, pair->key) == NULL) {
+        if (fake_map_get(&pve->deletes, pair->key) == NULL && !str_equal(pair->key, "parent")) {
             json_object_set_new(data, pair->key, json_string(pair->value));
         }
     }
@@ -149,14 +121,17 @@ static json_t *status_data(struct fake_pve *pve)
 /* --- starts --------------------------------------------------------------------------------- */
 
 /* NULL: it runs; else the exit status of the start task. The caller's. */
-static char *start(struct fake_pve *pve, bool ours, bool hook)
+static char *start(struct fake_pve *pve, bool ours, const char *worker)
 {
     int code;
 
     if (pve->gone) {
         return str_dup("Configuration file 'nodes/n1/qemu-server/105.conf' does not exist");
     }
-    if (fake_map_get(&pve->conf, "lock") != NULL) {
+    if (fake_map_get(&pve->conf, "template") != NULL) {
+        return str_dup("you can't start a vm if it's a template");
+    }
+    if (fake_map_get(&pve->conf, "lock") != NULL && !str_equal(worker, "vzdump")) {
         return str_printf("VM is locked (%s)", fake_map_get(&pve->conf, "lock"));
     }
     if (pve->flock_calls > 0) {
@@ -174,7 +149,11 @@ static char *start(struct fake_pve *pve, bool ours, bool hook)
         }
     }
     fake_pve_apply_pending(pve);
-    code = hook && pve->pre_start != NULL ? pve->pre_start(pve->userdata, ours) : 0;
+    code = worker != NULL && pve->pre_start != NULL ? pve->pre_start(pve->userdata, ours, worker)
+                                                    : 0;
+    if (code != 0 && !str_equal(worker, "qmstart")) {
+        fake_pve_problem(pve, "a start by %s was stopped", worker);
+    }
     if (code != 0) {
         pve->own_start_refused = pve->own_start_refused || ours;
         return str_printf("hookscript error for 105 on pre-start: exit code %d ", code);
@@ -182,11 +161,12 @@ static char *start(struct fake_pve *pve, bool ours, bool hook)
     for (size_t i = 0; i < pve->conf.n; i++) {
         const struct fake_pair *pair = &pve->conf.items[i];
 
-        if (fake_pve_is_disk(pair->key) && fake_pve_volume_is_away(pve, pair->value)) {
+        if (fake_pve_is_drive(pair->key) && fake_pve_volume_is_away(pve, pair->value)) {
             return str_printf("volume of %s does not exist", pair->key);
         }
     }
     pve->running = true;
+    pve->n_runs++;
     pve->we_know_it_runs = false;
     pve->changes_while_running = 0;
     return NULL;
@@ -194,11 +174,32 @@ static char *start(struct fake_pve *pve, bool ours, bool hook)
 
 bool fake_pve_start_by_others(struct fake_pve *pve, bool hook)
 {
-    char *exit = start(pve, false, hook);
+    char *exit = start(pve, false, hook ? "qmstart" : NULL);
     bool runs = exit == NULL;
 
     free(exit);
     return runs;
+}
+
+void fake_pve_start_by_backup(struct fake_pve *pve)
+{
+    if (pve->gone || pve->running || fake_map_get(&pve->conf, "lock") != NULL) {
+        return;
+    }
+    fake_pve_set(pve, "lock", "backup");
+    free(start(pve, false, "vzdump")); /* or not: the backup ends all the same */
+    pve->locked_until_ms = pve->now_ms + BACKUP_MS;
+    pve->stops_with_lock = pve->running;
+}
+
+static void end_lock(struct fake_pve *pve)
+{
+    pve->locked_until_ms = 0;
+    fake_pve_set(pve, "lock", NULL);
+    if (pve->stops_with_lock) {
+        pve->stops_with_lock = false;
+        fake_pve_stop_by_others(pve);
+    }
 }
 
 void fake_pve_stop(struct fake_pve *pve)
@@ -207,11 +208,25 @@ void fake_pve_stop(struct fake_pve *pve)
     fake_pve_apply_pending(pve);
 }
 
+void fake_pve_stop_by_others(struct fake_pve *pve)
+{
+    bool ran = pve->running;
+
+    if (pve->gone || !ran || fake_map_get(&pve->conf, "lock") != NULL) {
+        return;
+    }
+    fake_pve_stop(pve);
+    pve->n_stops++;
+    if (pve->stopped != NULL) {
+        pve->stopped(pve->userdata);
+    }
+}
+
 static void our_start(struct fake_pve *pve, struct api_reply *reply)
 {
     pve->start_calls++;
     free(pve->task_exit);
-    pve->task_exit = start(pve, true, true);
+    pve->task_exit = start(pve, true, "qmstart");
     pve->our_starts += pve->task_exit == NULL;
     pve->task_polls = 2;
     ok(reply, json_string("UPID:n1:00000638:00066E30:6B03A07B:qmstart:105:pve-hwid@pve!daemon:"));
@@ -228,107 +243,6 @@ static void task_status(struct fake_pve *pve, struct api_reply *reply)
                         pve->task_exit == NULL ? "OK" : pve->task_exit));
 }
 
-/* --- faults --------------------------------------------------------------------------------- */
-
-static void edit(struct fake_pve *pve, const char *key, const char *value)
-{
-    if (pve->gone || fake_map_get(&pve->conf, "lock") != NULL) {
-        return; /* PVE refuses somebody else, too */
-    }
-    if (pve->deletes.n > 0 && !pve->running) {
-        pve->harmed_by_others = true; /* recording 06n3: any later PUT carries it out */
-    }
-    if (!pve->running) {
-        fake_pve_apply_pending(pve);
-        fake_map_set(&pve->conf, key, value);
-    } else {
-        fake_map_set(&pve->pending, key, value);
-    }
-}
-
-static void set_fingerprint(struct fake_pve *pve, const char *text)
-{
-    free(pve->fingerprint);
-    pve->fingerprint = str_dup(text);
-}
-
-static void lock_for_backup(struct fake_pve *pve)
-{
-    fake_map_set(&pve->conf, "lock", "backup");
-    pve->locked_until_ms = pve->now_ms + LOCKED_MS;
-}
-
-static void go_away(struct fake_pve *pve)
-{
-    pve->gone = true;
-    pve->running = false;
-}
-
-/* True: the answer is in `reply` already. */
-static bool strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api_reply *reply)
-{
-    switch (kind) {
-    case FAULT_UNREACHABLE:
-        refuse(reply, 0, str_dup("Connection refused"));
-        return true;
-    case FAULT_LOST_BEFORE:
-        pve->now_ms += LOST_MS;
-        refuse(reply, 504, str_dup("no answer"));
-        return true;
-    case FAULT_OVERLOAD:
-        refuse(reply, 503, str_dup("Service Unavailable"));
-        return true;
-    case FAULT_FORBIDDEN:
-        refuse(reply, 403, str_dup("Permission check failed (/vms/105, VM.Config.Disk)"));
-        return true;
-    case FAULT_LOST_AFTER:
-        return false; /* fake_pve_call() drops the answer */
-    case FAULT_LOCK_TIMEOUT:
-        pve->flock_calls += 3;
-        return false;
-    case FAULT_CHECKSUM:
-        pve->stale = true; /* no digest fits the next changing call */
-        return false;
-    case FAULT_VM_LOCKED:
-        lock_for_backup(pve);
-        return false;
-    case FAULT_VOLUME_AWAY:
-        pve->away_until_ms = pve->now_ms + AWAY_MS;
-        return false;
-    case FAULT_VOLUME_BLINKS:
-        pve->blinks = true;
-        return false;
-    case FAULT_STORAGE_AWAY:
-        pve->storage_until_ms = pve->now_ms + AWAY_MS;
-        return false;
-    case FAULT_STARTED:
-    case FAULT_STARTED_RAW:
-        (void)fake_pve_start_by_others(pve, kind == FAULT_STARTED); /* or not: both is fine */
-        return false;
-    case FAULT_EDITED_OTHER:
-        edit(pve, "tags", "edited");
-        return false;
-    case FAULT_EDITED_SAME:
-        edit(pve, "smbios1", "uuid=11111111-2222-3333-4444-555555555555");
-        return false;
-    case FAULT_FP_REMOVED:
-        set_fingerprint(pve, NULL);
-        return false;
-    case FAULT_FP_EDITED:
-        set_fingerprint(pve, pve->edited_fingerprint);
-        return false;
-    case FAULT_FP_BROKEN:
-        set_fingerprint(pve, "{ not a fingerprint");
-        return false;
-    case FAULT_VM_GONE:
-        go_away(pve);
-        return false;
-    case FAULT_KINDS:
-        break;
-    }
-    abort();
-}
-
 /* --- the call ------------------------------------------------------------------------------- */
 
 static void answer(struct fake_pve *pve, const struct api_request *request, struct api_reply *reply)
@@ -340,8 +254,9 @@ static void answer(struct fake_pve *pve, const struct api_request *request, stru
     } else if (str_ends(what, "status/start") && request->method == API_POST) {
         our_start(pve, reply);
     } else if (pve->gone) {
-        refuse(reply, 500,
-               str_dup("Configuration file 'nodes/n1/qemu-server/105.conf' does not exist"));
+        fake_pve_refuse(
+            reply, 500,
+            str_dup("Configuration file 'nodes/n1/qemu-server/105.conf' does not exist"));
     } else if (request->method == API_PUT && str_ends(what, "/config")) {
         int status = 200;
         char *error = fake_pve_put(pve, request, &status);
@@ -349,7 +264,7 @@ static void answer(struct fake_pve *pve, const struct api_request *request, stru
         if (error == NULL) {
             ok(reply, NULL);
         } else {
-            refuse(reply, status, error);
+            fake_pve_refuse(reply, status, error);
         }
     } else if (str_ends(what, "/config")) {
         ok(reply, config_data(pve));
@@ -359,7 +274,18 @@ static void answer(struct fake_pve *pve, const struct api_request *request, stru
         ok(reply, status_data(pve));
     } else {
         fake_pve_problem(pve, "an unknown call: %s", request->path);
-        refuse(reply, 501, str_dup("not implemented"));
+        fake_pve_refuse(reply, 501, str_dup("not implemented"));
+    }
+}
+
+void fake_pve_calm(struct fake_pve *pve)
+{
+    pve->n_faults = 0;
+    pve->away_until_ms = pve->storage_until_ms = 0;
+    pve->flock_calls = pve->half_writes = 0;
+    pve->stale = pve->always_stale = pve->blinks = false;
+    if (pve->locked_until_ms != 0) {
+        end_lock(pve);
     }
 }
 
@@ -367,8 +293,7 @@ static void pass_time(struct fake_pve *pve)
 {
     pve->now_ms += CALL_MS;
     if (pve->locked_until_ms != 0 && pve->now_ms >= pve->locked_until_ms) {
-        fake_map_set(&pve->conf, "lock", NULL);
-        pve->locked_until_ms = 0;
+        end_lock(pve);
     }
 }
 
@@ -394,8 +319,9 @@ void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
     }
     for (size_t i = 0; i < pve->n_faults && !answered; i++) {
         if (pve->faults[i].at == pve->n_requests) {
+            pve->n_struck++;
             lost = lost || pve->faults[i].kind == FAULT_LOST_AFTER;
-            answered = strike(pve, pve->faults[i].kind, ret_reply);
+            answered = fake_pve_strike(pve, pve->faults[i].kind, ret_reply);
         }
     }
     if (!answered) {
@@ -406,7 +332,7 @@ void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
     if (lost && !answered) {
         api_reply_fini(ret_reply);
         pve->now_ms += LOST_MS;
-        refuse(ret_reply, 504, str_dup("no answer"));
+        fake_pve_refuse(ret_reply, 504, str_dup("no answer"));
     }
 }
 
@@ -415,6 +341,17 @@ void fake_pve_fini(struct fake_pve *pve)
     fake_map_fini(&pve->conf);
     fake_map_fini(&pve->pending);
     fake_map_fini(&pve->deletes);
+    fake_map_fini(&pve->volumes);
+    fake_map_fini(&pve->unread);
+    for (size_t i = 0; i < pve->n_snapshots; i++) {
+        free(pve->snapshots[i].name);
+        free(pve->snapshots[i].head);
+        fake_map_fini(&pve->snapshots[i].keys);
+    }
+    free(pve->snapshots);
+    free(pve->raw);
+    free(pve->head);
+    free(pve->detached);
     free(pve->fingerprint);
     free(pve->task_exit);
 }

@@ -34,7 +34,15 @@ enum fake_fault_kind {
     FAULT_FP_EDITED,
     FAULT_FP_BROKEN,
     FAULT_VM_GONE,
-    FAULT_OVERLOAD, /* 503 */
+    FAULT_OVERLOAD,       /* 503 */
+    FAULT_GARBAGE,        /* 200, and nothing in it that makes sense */
+    FAULT_STOPPED,        /* somebody stops the VM */
+    FAULT_DETACHED,       /* somebody takes a disk off, through the API */
+    FAULT_SNAPSHOT,       /* somebody takes a snapshot */
+    FAULT_STARTED_BACKUP, /* vzdump starts it: not ours to hold */
+    FAULT_EDITED_DISK,    /* somebody changes an option of a disk */
+    FAULT_EDITED_BOOT,    /* somebody changes the boot order */
+    FAULT_HALF,           /* the next changing call fails after some of its writes */
     FAULT_KINDS,
 };
 const char *fake_fault_name(enum fake_fault_kind kind);
@@ -52,40 +60,67 @@ struct fake_map {
     size_t n, cap;
 };
 
-enum { FAKE_FAULTS_MAX = 4, FAKE_PROBLEM_SIZE = 400 };
+/* A snapshot's section of the file: nobody of us may ever touch one. */
+struct fake_snapshot {
+    char *name;
+    char *head; /* its description's lines; NULL: none */
+    struct fake_map keys;
+};
+
+enum { FAKE_FAULTS_MAX = 12, FAKE_PROBLEM_SIZE = 600 };
 
 struct fake_pve {
     bool gone, running, ha_managed;
+    char *raw;              /* the file as somebody edited it by hand; NULL: as PVE writes it */
+    char *head;             /* comment lines; NULL: none */
+    struct fake_map unread; /* its lines that PVE ignores, and drops when it writes */
     struct fake_map conf, pending, deletes; /* deletes: keys only */
-    char *fingerprint;                      /* NULL: none */
-    const char *edited_fingerprint;         /* for FAULT_FP_EDITED; borrowed */
-    const char *volume;                     /* that faults take away; borrowed */
+    struct fake_snapshot *snapshots;        /* ascending by name */
+    size_t n_snapshots, cap_snapshots;
+    struct fake_map volumes; /* that exist: size. What a file names in the beginning is there */
+    char *fingerprint;       /* NULL: none */
+    const char *edited_fingerprint; /* for FAULT_FP_EDITED; borrowed */
+    const char *volume;             /* that faults take away; borrowed */
     int64_t away_until_ms, storage_until_ms, locked_until_ms;
+    bool stops_with_lock;             /* the backup that started it ends */
     bool blinks, stale, always_stale; /* no digest fits (the next call with one; all) */
-    unsigned flock_calls;             /* the flock is held for so many changing calls */
-    int64_t now_ms;                   /* the driver's clock; calls take their time on it */
-    uint64_t dice;                    /* order in which PVE walks the options of a call */
+    unsigned half_writes; /* the next change fails after so many writes, less one; 0: it does not */
+    unsigned flock_calls; /* the flock is held for so many changing calls */
+    int64_t now_ms;       /* the driver's clock; calls take their time on it */
+    uint64_t dice;        /* order in which PVE walks the options of a call */
+    json_t *order;        /* gets that order, one name a time; NULL: nobody asks */
+    bool unwatched;       /* calls of somebody who may do anything: for the comparison of models */
+    bool may_undo;        /* an undo takes away what a change brought, scsihw among it */
 
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;
-    unsigned n_requests, n_changing;
+    unsigned n_requests, n_changing, n_struck, n_moved;
 
-    int (*pre_start)(void *userdata, bool ours); /* exit code of the hook; NULL: not attached */
+    /* Exit code of the hook; `worker`: type of the task that starts. NULL: not attached. */
+    int (*pre_start)(void *userdata, bool ours, const char *worker);
+    void (*stopped)(void *userdata); /* post-stop */
     void *userdata;
     char *task_exit; /* of the last start task we asked for */
     unsigned task_polls;
     unsigned our_starts;  /* that succeeded */
+    unsigned n_runs;      /* starts of anybody that succeeded */
+    unsigned n_stops;     /* by somebody else */
     unsigned start_calls; /* POST status/start that reached PVE */
     bool own_start_refused;
 
     /* Somebody else carried out a deletion that was pending of ours. */
     bool harmed_by_others;
+    char *detached;       /* volumes that somebody else took off, one a line; NULL: none */
+    bool twice_live;      /* a running VM was given one image twice */
+    bool disk_edited;     /* somebody else changed an option of a disk */
+    bool boot_edited;     /* somebody else did; the order is not ours to answer for */
     bool we_know_it_runs; /* PVE told us so since it was started */
     unsigned changes_while_running;
     char problem[FAKE_PROBLEM_SIZE]; /* the first thing that must never happen; "" */
 };
 
-/* `config`: main section and [PENDING]. */
+/* `config`: a whole file; it is taken for one that PVE itself wrote last, unless `raw` is set to
+ * it. */
 void fake_pve_init(struct fake_pve *pve, const char *config, const char *fingerprint);
 void fake_pve_fini(struct fake_pve *pve);
 /* The caller frees the reply. */
@@ -97,6 +132,15 @@ char *fake_pve_text(const struct fake_pve *pve);
 void fake_pve_stop(struct fake_pve *pve);
 /* Somebody starts the VM (through the hook where `hook`). True: it runs. */
 bool fake_pve_start_by_others(struct fake_pve *pve, bool hook);
+/* vzdump does, for a backup of the stopped VM. */
+void fake_pve_start_by_backup(struct fake_pve *pve);
+/* If it runs and no lock forbids it; post-stop is told. */
+void fake_pve_stop_by_others(struct fake_pve *pve);
+/* One PUT of somebody else, without a digest; NULL: it went through; else PVE's words, the
+ * caller's. `value` NULL: the key is deleted. */
+char *fake_pve_edit(struct fake_pve *pve, const char *key, const char *value);
+/* All that was wrong for a while is over. */
+void fake_pve_calm(struct fake_pve *pve);
 const char *fake_pve_get(const struct fake_pve *pve, const char *key);
 void fake_pve_set(struct fake_pve *pve, const char *key, const char *value); /* NULL: away */
 /* In how many slots of the main section is this volume; how many unusedN name it? */

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * See fake_pve.h: the file, and what a PUT makes of it. The order of steps is the behaviour that
- * matters (recordings 06n, 06q): deletions become pending first, then each option, in any order; a
- * volume that is missing ends it there; only then all that is pending is carried out.
- */
+/* See fake_pve.h: the file, its drives, and how pending changes become real. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,96 +9,147 @@
 #include "core/drive.h"
 #include "fake_pve_priv.h"
 
-/* --- maps ----------------------------------------------------------------------------------- */
-
-static size_t map_index(const struct fake_map *map, const char *key)
-{
-    size_t i = 0;
-
-    while (i < map->n && strcmp(map->items[i].key, key) < 0) {
-        i++;
-    }
-    return i;
-}
-
-const char *fake_map_get(const struct fake_map *map, const char *key)
-{
-    size_t i = map_index(map, key);
-
-    return i < map->n && str_equal(map->items[i].key, key) ? map->items[i].value : NULL;
-}
-
-void fake_map_set(struct fake_map *map, const char *key, const char *value)
-{
-    char *copy = str_dup(value); /* value may be the one that is replaced */
-    size_t i = map_index(map, key);
-    bool there = i < map->n && str_equal(map->items[i].key, key);
-
-    if (there) {
-        free(map->items[i].value);
-        map->items[i].value = copy;
-    }
-    if (there && copy == NULL) {
-        free(map->items[i].key);
-        memmove(&map->items[i], &map->items[i + 1], (map->n - i - 1) * sizeof(map->items[0]));
-        map->n--;
-    }
-    if (there || copy == NULL) {
-        return;
-    }
-    if (vec_reserve(&map->items, map->n, &map->cap, sizeof(map->items[0])) < 0) {
-        abort();
-    }
-    memmove(&map->items[i + 1], &map->items[i], (map->n - i) * sizeof(map->items[0]));
-    map->items[i] = (struct fake_pair){.key = str_dup(key), .value = copy};
-    map->n++;
-}
-
-void fake_map_fini(struct fake_map *map)
-{
-    while (map->n > 0) {
-        fake_map_set(map, map->items[map->n - 1].key, NULL);
-    }
-    free(map->items);
-}
-
 /* --- the file ------------------------------------------------------------------------------- */
 
-static void take_line(struct fake_pve *pve, char *line, bool *pending)
+enum part { PART_MAIN, PART_PENDING, PART_SPECIAL, PART_SNAPSHOT };
+
+static struct fake_snapshot *add_snapshot(struct fake_pve *pve, const char *line)
 {
-    char *value = strchr(line, ':');
+    if (vec_reserve(&pve->snapshots, pve->n_snapshots, &pve->cap_snapshots,
+                    sizeof(pve->snapshots[0])) < 0) {
+        abort();
+    }
+    pve->snapshots[pve->n_snapshots] = (struct fake_snapshot){
+        .name = str_ndup(line + 1, strcspn(line + 1, "]"))};
+    return &pve->snapshots[pve->n_snapshots++];
+}
+
+static enum part take_header(struct fake_pve *pve, const char *line)
+{
+    if (str_equal(line, "[PENDING]")) {
+        return PART_PENDING;
+    }
+    if (str_starts(line, "[special:")) {
+        return PART_SPECIAL; /* read, and not written back (recording 12) */
+    }
+    (void)add_snapshot(pve, line);
+    return PART_SNAPSHOT;
+}
+
+static void append(char **at, const char *line)
+{
+    char *longer = str_printf("%s%s\n", *at == NULL ? "" : *at, line);
+
+    free(*at);
+    *at = longer;
+}
+
+static void take_deletes(struct fake_pve *pve, char *list)
+{
     char *state = NULL;
 
-    if (str_equal(line, "[PENDING]")) {
-        *pending = true;
+    for (char *key = strtok_r(list, ",; ", &state); key != NULL;
+         key = strtok_r(NULL, ",; ", &state)) {
+        fake_map_set(&pve->deletes, key, "");
     }
-    if (value == NULL) {
+}
+
+static void take_line(struct fake_pve *pve, char *line, enum part part)
+{
+    struct fake_snapshot *last = part == PART_SNAPSHOT ? &pve->snapshots[pve->n_snapshots - 1]
+                                                       : NULL;
+    struct fake_map *map = part == PART_MAIN      ? &pve->conf
+                           : part == PART_PENDING ? &pve->pending
+                           : last != NULL         ? &last->keys
+                                                  : NULL;
+    char *value = strchr(line, ':');
+
+    if (line[0] == '#') {
+        append(last != NULL ? &last->head : &pve->head, line);
+    }
+    if (line[0] == '#' || value == NULL || map == NULL) {
         return;
     }
     *value = '\0';
-    value += 1 + strspn(value + 1, " ");
-    if (*pending && str_equal(line, "delete")) {
-        for (char *key = strtok_r(value, ",", &state); key != NULL;
-             key = strtok_r(NULL, ",", &state)) {
-            fake_map_set(&pve->deletes, key, "");
-        }
-    } else {
-        fake_map_set(*pending ? &pve->pending : &pve->conf, line, value);
+    value += 1 + strspn(value + 1, " \t");
+    value[strcspn(value, "\r")] = '\0';
+    for (size_t len = strlen(value); len > 0 && ascii_is_space(value[len - 1]); len--) {
+        value[len - 1] = '\0';
     }
+    if (part == PART_PENDING && str_equal(line, "delete")) {
+        take_deletes(pve, value);
+    } else if (*value != '\0' && (last != NULL || fake_schema_reads(line, value))) {
+        fake_map_set(map, line, value);
+    } else {
+        fake_map_set(&pve->unread, line, value);
+    }
+}
+
+/* Every volume that the file names is there, as large as it says. */
+static void find_volumes(struct fake_pve *pve, const struct fake_map *map)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        const struct fake_pair *pair = &map->items[i];
+        const char *size = strstr(pair->value, "size=");
+        char *volume, *text;
+
+        if (!fake_pve_is_drive(pair->key) && !str_starts(pair->key, "unused")) {
+            continue;
+        }
+        volume = fake_pve_volume_of(pair->value);
+        text = size == NULL ? str_dup("1G") : str_ndup(size + 5, strcspn(size + 5, ","));
+        if (strchr(volume, ':') != NULL && fake_map_get(&pve->volumes, volume) == NULL) {
+            fake_map_set(&pve->volumes, volume, text);
+        }
+        free(volume);
+        free(text);
+    }
+}
+
+static int compare_snapshots(const void *a, const void *b)
+{
+    return strcmp(((const struct fake_snapshot *)a)->name, ((const struct fake_snapshot *)b)->name);
 }
 
 void fake_pve_init(struct fake_pve *pve, const char *config, const char *fingerprint)
 {
     char *text = str_dup(config);
     char *state = NULL;
-    bool pending = false;
+    enum part part = PART_MAIN;
 
     *pve = (struct fake_pve){.fingerprint = str_dup(fingerprint), .dice = 88172645463325252u};
     for (char *line = strtok_r(text, "\n", &state); line != NULL;
          line = strtok_r(NULL, "\n", &state)) {
-        take_line(pve, line, &pending);
+        if (line[0] == '[') {
+            part = take_header(pve, line);
+        } else {
+            take_line(pve, line, part);
+        }
     }
     free(text);
+    find_volumes(pve, &pve->conf);
+    find_volumes(pve, &pve->pending);
+    if (pve->n_snapshots > 1) {
+        qsort(pve->snapshots, pve->n_snapshots, sizeof(pve->snapshots[0]), compare_snapshots);
+    }
+}
+
+static void add_keys(struct buf *out, const struct fake_map *map, const struct fake_map *deletes)
+{
+    bool deleted = deletes == NULL || deletes->n == 0;
+
+    for (size_t i = 0; i <= map->n; i++) {
+        if (!deleted && (i == map->n || strcmp(map->items[i].key, "delete") > 0)) {
+            for (size_t j = 0; j < deletes->n; j++) {
+                buf_addf(out, "%s%s", j == 0 ? "delete: " : ",", deletes->items[j].key);
+            }
+            buf_addc(out, '\n');
+            deleted = true;
+        }
+        if (i < map->n) {
+            buf_addf(out, "%s: %s\n", map->items[i].key, map->items[i].value);
+        }
+    }
 }
 
 char *fake_pve_text(const struct fake_pve *pve)
@@ -112,19 +159,20 @@ char *fake_pve_text(const struct fake_pve *pve)
     if (pve->gone) {
         return NULL;
     }
-    for (size_t i = 0; i < pve->conf.n; i++) {
-        buf_addf(&out, "%s: %s\n", pve->conf.items[i].key, pve->conf.items[i].value);
+    if (pve->raw != NULL) {
+        return str_dup(pve->raw);
     }
+    buf_adds(&out, pve->head == NULL ? "" : pve->head);
+    add_keys(&out, &pve->conf, NULL);
     if (pve->pending.n + pve->deletes.n > 0) {
-        buf_adds(&out, "\n[PENDING]\n");
+        buf_adds(&out, out.len > 0 ? "\n[PENDING]\n" : "[PENDING]\n");
+        add_keys(&out, &pve->pending, &pve->deletes);
     }
-    for (size_t i = 0; i < pve->pending.n; i++) {
-        buf_addf(&out, "%s: %s\n", pve->pending.items[i].key, pve->pending.items[i].value);
+    for (size_t i = 0; i < pve->n_snapshots; i++) {
+        buf_addf(&out, "%s[%s]\n%s", out.len > 0 ? "\n" : "", pve->snapshots[i].name,
+                 pve->snapshots[i].head == NULL ? "" : pve->snapshots[i].head);
+        add_keys(&out, &pve->snapshots[i].keys, NULL);
     }
-    for (size_t i = 0; i < pve->deletes.n; i++) {
-        buf_addf(&out, "%s%s", i == 0 ? "delete: " : ",", pve->deletes.items[i].key);
-    }
-    buf_adds(&out, pve->deletes.n > 0 ? "\n" : "");
     return buf_steal(&out);
 }
 
@@ -136,9 +184,21 @@ const char *fake_pve_get(const struct fake_pve *pve, const char *key)
 void fake_pve_set(struct fake_pve *pve, const char *key, const char *value)
 {
     fake_map_set(&pve->conf, key, value);
+    fake_pve_write(pve);
 }
 
-/* --- disks ---------------------------------------------------------------------------------- */
+void fake_pve_effective(const struct fake_pve *pve, struct fake_map *ret)
+{
+    fake_map_copy(&pve->conf, ret);
+    for (size_t i = 0; i < pve->deletes.n; i++) {
+        fake_map_set(ret, pve->deletes.items[i].key, NULL);
+    }
+    for (size_t i = 0; i < pve->pending.n; i++) {
+        fake_map_set(ret, pve->pending.items[i].key, pve->pending.items[i].value);
+    }
+}
+
+/* --- drives --------------------------------------------------------------------------------- */
 
 bool fake_pve_is_disk(const char *key)
 {
@@ -147,416 +207,264 @@ bool fake_pve_is_disk(const char *key)
     return drive_slot_parse(key, &slot);
 }
 
-static bool names_volume(const char *value, const char *volume, size_t len)
+bool fake_pve_is_drive(const char *key)
 {
-    return strncmp(value, volume, len) == 0 && (value[len] == '\0' || value[len] == ',');
+    return fake_pve_is_disk(key) || str_equal(key, "efidisk0") || str_equal(key, "tpmstate0");
 }
 
+char *fake_pve_volume_of(const char *value)
+{
+    for (const char *at = value; *at != '\0';) {
+        size_t len = strcspn(at, ",");
+
+        if (memchr(at, '=', len) == NULL) {
+            return str_ndup(at, len);
+        }
+        if (str_starts(at, "file=") || str_starts(at, "volume=")) {
+            const char *begin = strchr(at, '=') + 1;
+
+            return str_ndup(begin, len - (size_t)(begin - at));
+        }
+        at += len + (at[len] == ',');
+    }
+    return str_dup("");
+}
+
+bool fake_pve_is_cdrom(const char *value)
+{
+    return strstr(value, ",media=cdrom") != NULL || str_starts(value, "media=cdrom") ||
+           str_equal(value, "none") || str_starts(value, "none,");
+}
+
+static bool names_volume(const char *value, const char *volume)
+{
+    char *own = fake_pve_volume_of(value);
+    bool same = strlen(own) == strcspn(volume, ",") && str_starts(volume, own);
+
+    free(own);
+    return same;
+}
+
+/* A cdrom's is not looked at. */
 bool fake_pve_volume_is_away(const struct fake_pve *pve, const char *value)
 {
-    return pve->volume != NULL && (pve->blinks || pve->now_ms < pve->away_until_ms) &&
-           names_volume(value, pve->volume, strlen(pve->volume));
+    char *volume = fake_pve_volume_of(value);
+    bool asked = strchr(volume, ':') != NULL && !fake_pve_is_cdrom(value);
+    bool away = pve->volume != NULL && (pve->blinks || pve->now_ms < pve->away_until_ms) &&
+                str_equal(volume, pve->volume);
+
+    away = asked && (away || fake_map_get(&pve->volumes, volume) == NULL);
+    free(volume);
+    return away;
 }
 
-unsigned fake_pve_count_volume(const struct fake_pve *pve, const char *volume, bool unused)
+static unsigned count_volume(const struct fake_map *map, const char *volume, bool unused)
 {
-    size_t len = strcspn(volume, ",");
     unsigned n = 0;
 
-    for (size_t i = 0; i < pve->conf.n; i++) {
-        const struct fake_pair *pair = &pve->conf.items[i];
+    for (size_t i = 0; i < map->n; i++) {
+        const struct fake_pair *pair = &map->items[i];
 
-        n += (unused ? str_starts(pair->key, "unused") : fake_pve_is_disk(pair->key)) &&
-             names_volume(pair->value, volume, len);
+        n += (unused ? str_starts(pair->key, "unused") : fake_pve_is_drive(pair->key)) &&
+             names_volume(pair->value, volume);
     }
     return n;
 }
 
-static void register_unused(struct fake_pve *pve, const char *value)
+unsigned fake_pve_count_volume(const struct fake_pve *pve, const char *volume, bool unused)
 {
-    char *volume = str_ndup(value, strcspn(value, ","));
+    return count_volume(&pve->conf, volume, unused);
+}
 
-    for (unsigned i = 0; i < 256; i++) {
+void fake_pve_register_unused(struct fake_pve *pve, const char *value)
+{
+    char *volume = fake_pve_volume_of(value);
+    bool wanted = !fake_pve_is_cdrom(value) && strchr(volume, ':') != NULL &&
+                  fake_pve_count_volume(pve, volume, true) == 0;
+
+    for (unsigned i = 0; i < 256 && wanted; i++) {
         char key[16];
 
         (void)snprintf(key, sizeof(key), "unused%u", i); /* fits */
-        if (fake_pve_count_volume(pve, volume, true) == 0 &&
-            fake_map_get(&pve->conf, key) == NULL) {
+        if (fake_map_get(&pve->conf, key) == NULL) {
             fake_map_set(&pve->conf, key, volume);
+            break;
         }
     }
     free(volume);
 }
 
-/* As PVE writes the file: an unused volume that is in use elsewhere is none. */
-static void drop_used_unused(struct fake_pve *pve)
+void fake_pve_write(struct fake_pve *pve)
 {
+    free(pve->raw);
+    pve->raw = NULL;
     for (size_t i = pve->conf.n; i-- > 0;) {
         const struct fake_pair *pair = &pve->conf.items[i];
 
-        if (str_starts(pair->key, "unused") && fake_pve_count_volume(pve, pair->value, false) > 0) {
+        if (str_starts(pair->key, "unused") &&
+            count_volume(&pve->conf, pair->value, false) +
+                    count_volume(&pve->pending, pair->value, false) >
+                0) {
             fake_map_set(&pve->conf, pair->key, NULL);
         }
     }
 }
+
+/* --- pending changes become real ------------------------------------------------------------ */
 
 static void drop_option(struct fake_pve *pve, const char *key)
 {
     char *value = str_dup(fake_map_get(&pve->conf, key));
 
     fake_map_set(&pve->conf, key, NULL);
-    if (value != NULL && fake_pve_is_disk(key) && strstr(value, "media=cdrom") == NULL) {
-        register_unused(pve, value);
+    if (value != NULL && fake_pve_is_drive(key)) {
+        fake_pve_register_unused(pve, value);
     }
     free(value);
 }
 
 static void take_option(struct fake_pve *pve, const char *key, const char *value)
 {
-    const char *old = fake_map_get(&pve->conf, key);
+    char *old = str_dup(fake_map_get(&pve->conf, key));
 
-    if (old != NULL && fake_pve_is_disk(key) && strncmp(old, value, strcspn(value, ",")) != 0) {
-        register_unused(pve, old);
+    if (old != NULL && fake_pve_is_drive(key) && !names_volume(old, value)) {
+        fake_pve_register_unused(pve, old);
     }
     fake_map_set(&pve->conf, key, value);
+    free(old);
+}
+
+static void take_pending(struct fake_pve *pve, const char *key)
+{
+    char *name = str_dup(key);
+
+    take_option(pve, name, fake_map_get(&pve->pending, name));
+    fake_map_set(&pve->pending, name, NULL);
+    free(name);
+}
+
+static void drop_pending(struct fake_pve *pve, const char *key)
+{
+    char *name = str_dup(key);
+
+    drop_option(pve, name);
+    fake_map_set(&pve->deletes, name, NULL);
+    free(name);
 }
 
 void fake_pve_apply_pending(struct fake_pve *pve)
 {
+    if (pve->deletes.n + pve->pending.n == 0) {
+        return;
+    }
     while (pve->deletes.n > 0) {
-        drop_option(pve, pve->deletes.items[0].key);
-        fake_map_set(&pve->deletes, pve->deletes.items[0].key, NULL);
+        drop_pending(pve, pve->deletes.items[0].key);
     }
     while (pve->pending.n > 0) {
-        take_option(pve, pve->pending.items[0].key, pve->pending.items[0].value);
-        fake_map_set(&pve->pending, pve->pending.items[0].key, NULL);
+        take_pending(pve, pve->pending.items[0].key);
     }
-    drop_used_unused(pve);
+    fake_pve_write(pve);
 }
 
-/* A running VM: disks but the first of the boot order are unplugged at once, NICs refuse to be
- * another model (recordings 11b-11e). True: something could not be done now. */
-static bool hotplug(struct fake_pve *pve)
+/* --- a running VM ---------------------------------------------------------------------------- */
+
+/* Taken over at once, whether the VM runs or not. */
+static bool is_fast(const char *key)
+{
+    static const char *const fast[] = {"name",       "description", "tags",    "onboot",
+                                       "protection", "startup",     "hotplug", "shares",
+                                       "autostart",  "hookscript",  "lock"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(fast); i++) {
+        if (str_equal(key, fast[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_plugged_disk(const char *key)
+{
+    return fake_pve_is_disk(key) && (str_starts(key, "scsi") || str_starts(key, "virtio"));
+}
+
+static bool is_nic(const char *key)
+{
+    return str_starts(key, "net") && ascii_is_digit(key[3]);
+}
+
+/* The first device of the boot order cannot be unplugged. */
+static bool boots_from(const struct fake_pve *pve, const char *key)
 {
     const char *boot = fake_map_get(&pve->conf, "boot");
+    size_t len = strlen(key);
+
+    return boot != NULL && str_starts(boot, "order=") && strncmp(boot + 6, key, len) == 0 &&
+           (boot[6 + len] == ';' || boot[6 + len] == ',' || boot[6 + len] == '\0');
+}
+
+/* "model=MAC", queues and mtu: what cannot be changed of a NIC that is plugged. */
+static bool same_nic(const char *a, const char *b)
+{
+    static const char *const parts[] = {",queues=", ",mtu="};
+
+    if (strcspn(a, ",") != strcspn(b, ",") || strncmp(a, b, strcspn(a, ",")) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        const char *in_a = strstr(a, parts[i]), *in_b = strstr(b, parts[i]);
+        size_t len = in_a == NULL ? 0 : 1 + strcspn(in_a + 1, ",");
+
+        if ((in_a == NULL) != (in_b == NULL) ||
+            (in_a != NULL &&
+             (len != 1 + strcspn(in_b + 1, ",") || strncmp(in_a, in_b, len) != 0))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* True: it could not be plugged and somebody is told; what merely waits for the stop is no trouble.
+ */
+static bool plug(struct fake_pve *pve, const char *key)
+{
+    const char *old = fake_map_get(&pve->conf, key);
+
+    if (is_nic(key)) {
+        if (old != NULL && !same_nic(old, fake_map_get(&pve->pending, key))) {
+            return true;
+        }
+        take_pending(pve, key);
+    } else if (fake_pve_is_disk(key) &&
+               (old == NULL ? is_plugged_disk(key) : fake_pve_is_cdrom(old))) {
+        take_pending(pve, key);
+    } else if (is_fast(key)) {
+        take_pending(pve, key);
+    }
+    return false;
+}
+
+/* Recordings 11a-11j, with PVE's default `hotplug: network,disk,usb`. */
+bool fake_pve_hotplug(struct fake_pve *pve)
+{
+    struct fake_map deletes, pending;
     bool trouble = false;
 
-    for (size_t i = pve->deletes.n; i-- > 0;) {
-        const char *key = pve->deletes.items[i].key;
+    fake_map_copy(&pve->deletes, &deletes);
+    fake_map_copy(&pve->pending, &pending);
+    for (size_t i = 0; i < deletes.n; i++) {
+        const char *key = deletes.items[i].key;
 
-        if (boot != NULL && str_starts(boot, "order=") &&
-            str_starts(boot + strlen("order="), key)) {
+        if (is_plugged_disk(key) && boots_from(pve, key)) {
             trouble = true;
-        } else if (str_starts(key, "scsi") || str_starts(key, "virtio")) {
-            drop_option(pve, key);
-            fake_map_set(&pve->deletes, key, NULL);
+        } else if (is_plugged_disk(key) || is_nic(key) || is_fast(key)) {
+            drop_pending(pve, key);
         }
     }
-    for (size_t i = 0; i < pve->pending.n; i++) {
-        trouble = trouble || str_starts(pve->pending.items[i].key, "net");
+    for (size_t i = 0; i < pending.n; i++) {
+        trouble = plug(pve, pending.items[i].key) || trouble;
     }
+    fake_map_fini(&deletes);
+    fake_map_fini(&pending);
     return trouble;
-}
-
-/* --- PUT ------------------------------------------------------------------------------------ */
-
-struct put {
-    struct fake_map sets, deletes, reverts;
-    const char *digest;
-};
-
-static void add_list(struct fake_map *map, const char *list)
-{
-    char *copy = str_dup(list);
-    char *state = NULL;
-
-    for (char *key = strtok_r(copy, ",", &state); key != NULL; key = strtok_r(NULL, ",", &state)) {
-        fake_map_set(map, key, "");
-    }
-    free(copy);
-}
-
-static void read_put(struct fake_pve *pve, const struct api_request *request, struct put *put)
-{
-    for (size_t i = 0; i < request->n_params; i++) {
-        const struct api_param *param = &request->params[i];
-
-        if (str_equal(param->key, "digest")) {
-            put->digest = param->value;
-        } else if (str_equal(param->key, "delete")) {
-            add_list(&put->deletes, param->value);
-        } else if (str_equal(param->key, "revert")) {
-            add_list(&put->reverts, param->value);
-        } else if (str_equal(param->key, "force") || str_equal(param->key, "skiplock")) {
-            fake_pve_problem(pve, "`%s` was sent", param->key);
-        } else if (fake_map_get(&put->sets, param->key) != NULL) {
-            fake_pve_problem(pve, "%s was sent twice in one call", param->key);
-        } else {
-            fake_map_set(&put->sets, param->key, param->value);
-        }
-    }
-}
-
-/* Values as they are, and nothing else: a probe, or setting back. */
-static bool is_harmless(const struct fake_pve *pve, const struct put *put)
-{
-    bool same = put->deletes.n == 0;
-
-    for (size_t i = 0; i < put->sets.n; i++) {
-        same = same && str_equal(put->sets.items[i].value,
-                                 fake_map_get(&pve->conf, put->sets.items[i].key));
-    }
-    return same;
-}
-
-static void watch_running(struct fake_pve *pve, const struct put *put)
-{
-    if (!pve->running || is_harmless(pve, put)) {
-        return;
-    }
-    if (pve->we_know_it_runs) {
-        fake_pve_problem(pve, "a change was sent although we knew that the VM runs");
-    }
-    pve->changes_while_running++;
-    if (pve->changes_while_running > 1) {
-        fake_pve_problem(pve, "two changes were sent to a running VM without a look in between");
-    }
-}
-
-static void watch(struct fake_pve *pve, const struct put *put)
-{
-    for (size_t i = 0; i < put->deletes.n; i++) {
-        if (!fake_pve_is_disk(put->deletes.items[i].key)) {
-            fake_pve_problem(pve, "delete=%s", put->deletes.items[i].key);
-        }
-    }
-    if (put->deletes.n > 1) {
-        fake_pve_problem(pve, "two slots deleted in one call");
-    }
-    for (size_t i = 0; i < put->sets.n; i++) {
-        if (str_starts(put->sets.items[i].key, "unused")) {
-            fake_pve_problem(pve, "%s was set", put->sets.items[i].key);
-        }
-    }
-    if (put->sets.n + put->deletes.n + put->reverts.n == 0) {
-        fake_pve_problem(pve, "a PUT without an option");
-    }
-    if (put->digest == NULL) {
-        fake_pve_problem(pve, "a PUT without a digest");
-    }
-    watch_running(pve, put);
-}
-
-/* What PVE checks before it changes anything. */
-static char *check(struct fake_pve *pve, const struct put *put)
-{
-    char *digest = fake_pve_digest(pve);
-    bool stale = put->digest != NULL && (pve->stale || !str_equal(put->digest, digest));
-
-    free(digest);
-    if (put->digest != NULL) {
-        pve->stale = pve->always_stale;
-    }
-    if (stale) {
-        return str_dup("checksum mismatch (file change by other user?)");
-    }
-    if (fake_map_get(&pve->conf, "lock") != NULL) {
-        return str_printf("VM is locked (%s)", fake_map_get(&pve->conf, "lock"));
-    }
-    for (size_t i = 0; i < put->sets.n; i++) {
-        if (fake_pve_is_disk(put->sets.items[i].key) && pve->now_ms < pve->storage_until_ms) {
-            return str_dup("storage 'local' does not exist");
-        }
-    }
-    if (pve->flock_calls > 0) {
-        pve->flock_calls--;
-        return str_dup("can't lock file '/var/lock/qemu-server/lock-105.conf' - got timeout");
-    }
-    return NULL;
-}
-
-static char *check_boot(const struct fake_pve *pve, const struct put *put)
-{
-    const char *boot = fake_map_get(&put->sets, "boot");
-    char *devices = boot != NULL && str_starts(boot, "order=") ? str_dup(boot + 6) : NULL;
-    char *error = NULL, *state = NULL;
-
-    for (char *d = devices == NULL ? NULL : strtok_r(devices, ";", &state);
-         d != NULL && error == NULL; d = strtok_r(NULL, ";", &state)) {
-        bool there = fake_map_get(&pve->conf, d) != NULL && fake_map_get(&pve->deletes, d) == NULL;
-
-        if (!there && fake_map_get(&put->sets, d) == NULL &&
-            fake_map_get(&pve->pending, d) == NULL) {
-            error = str_printf("invalid bootorder: device '%s' does not exist'", d);
-        }
-    }
-    free(devices);
-    return error;
-}
-
-static void leave_boot_order(struct fake_pve *pve, const char *gone)
-{
-    const char *boot = fake_map_get(&pve->pending, "boot");
-    struct buf out = BUF_INIT(0);
-    char *devices, *state = NULL;
-
-    boot = boot == NULL ? fake_map_get(&pve->conf, "boot") : boot;
-    if (boot == NULL || !str_starts(boot, "order=")) {
-        return;
-    }
-    devices = str_dup(boot + strlen("order="));
-    buf_adds(&out, "order=");
-    for (char *d = strtok_r(devices, ";", &state); d != NULL; d = strtok_r(NULL, ";", &state)) {
-        if (!str_equal(d, gone)) {
-            buf_addf(&out, "%s%s", out.data[out.len - 1] == '=' ? "" : ";", d);
-        }
-    }
-    fake_map_set(&pve->pending, "boot", out.data);
-    buf_fini(&out);
-    free(devices);
-}
-
-static void delete_option(struct fake_pve *pve, const char *key)
-{
-    if (fake_pve_is_disk(key)) {
-        if (fake_map_get(&pve->pending, key) != NULL) {
-            register_unused(pve, fake_map_get(&pve->pending, key));
-        }
-        leave_boot_order(pve, key);
-    }
-    fake_map_set(&pve->pending, key, NULL);
-    if (fake_map_get(&pve->conf, key) != NULL) {
-        fake_map_set(&pve->deletes, key, "");
-    }
-}
-
-/* Volume or model first, the rest sorted, size= filled in. The caller's. */
-static char *normal(const char *key, const char *value)
-{
-    struct buf out = BUF_INIT(0);
-    struct fake_map parts = {0};
-    char *copy = str_dup(value);
-    char *state = NULL;
-
-    if (!fake_pve_is_disk(key) && !str_starts(key, "net")) {
-        return copy;
-    }
-    buf_adds(&out, strtok_r(copy, ",", &state));
-    for (char *part = strtok_r(NULL, ",", &state); part != NULL;
-         part = strtok_r(NULL, ",", &state)) {
-        fake_map_set(&parts, part, "");
-    }
-    if (fake_pve_is_disk(key) && strstr(value, "size=") == NULL && strchr(value, ':') != NULL) {
-        fake_map_set(&parts, "size=1G", "");
-    }
-    for (size_t i = 0; i < parts.n; i++) {
-        buf_addf(&out, ",%s", parts.items[i].key);
-    }
-    fake_map_fini(&parts);
-    free(copy);
-    return buf_steal(&out);
-}
-
-static size_t roll(struct fake_pve *pve, size_t sides)
-{
-    pve->dice ^= pve->dice << 13;
-    pve->dice ^= pve->dice >> 7;
-    pve->dice ^= pve->dice << 17;
-    return (size_t)(pve->dice % sides);
-}
-
-/* One option after the other, in PVE's order, which is any. */
-static char *set_options(struct fake_pve *pve, struct fake_map *wanted)
-{
-    while (wanted->n > 0) {
-        const struct fake_pair *pair = &wanted->items[roll(pve, wanted->n)];
-        char *value;
-
-        if (fake_pve_is_disk(pair->key) && fake_pve_volume_is_away(pve, pair->value)) {
-            return str_printf("volume '%s' does not exist", pve->volume);
-        }
-        value = normal(pair->key, pair->value);
-        fake_map_set(&pve->pending, pair->key, value);
-        fake_map_set(&pve->deletes, pair->key, NULL);
-        free(value);
-        fake_map_set(wanted, pair->key, NULL);
-    }
-    return NULL;
-}
-
-static void drop_idle_pending(struct fake_pve *pve)
-{
-    for (size_t i = pve->pending.n; i-- > 0;) {
-        const struct fake_pair *pair = &pve->pending.items[i];
-
-        if (str_equal(fake_map_get(&pve->conf, pair->key), pair->value)) {
-            fake_map_set(&pve->pending, pair->key, NULL);
-        }
-    }
-}
-
-static void watch_result(struct fake_pve *pve)
-{
-    for (size_t i = 0; i < pve->conf.n; i++) {
-        const struct fake_pair *pair = &pve->conf.items[i];
-
-        if (fake_pve_is_disk(pair->key) && strstr(pair->value, "media=cdrom") == NULL &&
-            fake_pve_count_volume(pve, pair->value, false) > 1) {
-            fake_pve_problem(pve, "%s is attached twice", pair->value);
-        }
-    }
-}
-
-static char *carry_out(struct fake_pve *pve, struct put *put, int *ret_status)
-{
-    char *error;
-
-    for (size_t i = 0; i < put->reverts.n; i++) {
-        const char *key = put->reverts.items[i].key;
-        const char *now = fake_map_get(&pve->conf, key);
-
-        if (now != NULL) {
-            fake_map_set(&put->sets, key, now);
-        } else if (fake_map_get(&pve->pending, key) != NULL) {
-            fake_map_set(&put->deletes, key, "");
-        }
-    }
-    for (size_t i = 0; i < put->deletes.n; i++) {
-        delete_option(pve, put->deletes.items[i].key);
-    }
-    error = set_options(pve, &put->sets);
-    if (error != NULL) {
-        return error;
-    }
-    drop_idle_pending(pve);
-    if (!pve->running) {
-        fake_pve_apply_pending(pve);
-    } else if (hotplug(pve)) {
-        *ret_status = 400;
-        error = str_dup("Parameter verification failed. (hotplug problem)");
-    }
-    drop_used_unused(pve);
-    watch_result(pve);
-    return error;
-}
-
-char *fake_pve_put(struct fake_pve *pve, const struct api_request *request, int *ret_status)
-{
-    struct put put = {0};
-    char *error;
-
-    read_put(pve, request, &put);
-    watch(pve, &put);
-    *ret_status = 500;
-    error = check(pve, &put);
-    if (error == NULL) {
-        error = check_boot(pve, &put);
-    }
-    if (error == NULL) {
-        error = carry_out(pve, &put, ret_status);
-    }
-    fake_map_fini(&put.sets);
-    fake_map_fini(&put.deletes);
-    fake_map_fini(&put.reverts);
-    return error;
 }

@@ -12,10 +12,12 @@
 #include "base/str.h"
 #include "core/api.h"
 #include "core/drive.h"
+#include "core/former.h"
 #include "core/machine.h"
 #include "core/netdev.h"
 #include "core/settings.h"
 #include "core/smbios1.h"
+#include "core/storagecfg.h"
 
 static int enomem_if(bool failed)
 {
@@ -34,6 +36,20 @@ static int read_configuration(void *data)
 
     (void)data;
     return rc < 0 ? rc : pveconf_apply_pending(conf, &applied);
+}
+
+static int read_storages(void *data)
+{
+    static const char text[] = "dir: a\n\tpath /a\n\tcontent x\n\tcontent-dirs snippets=h\n"
+                               "nfs: local\n";
+    CLEANUP(storagecfg_freep) struct storagecfg *cfg = NULL;
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *volid = NULL;
+    int rc = storagecfg_parse(text, strlen(text), &cfg, NULL);
+
+    (void)data;
+    rc = rc < 0 ? rc : storagecfg_snippet_path(cfg, "a:snippets/x", &path, NULL);
+    return rc < 0 ? rc : former_parse("a:snippets/x\n", 13, &volid, NULL);
 }
 
 static int read_drives(void *data)
@@ -160,8 +176,8 @@ static int read_answer(void *data)
 static void each_allocation_may_fail(void **state)
 {
     static int (*const runs[])(void *) = {
-        read_configuration, read_drives,       read_legacy_boot, round_trip_smbios1,
-        round_trip_machine, round_trip_netdev, read_settings,    make_request,
+        read_configuration, read_storages,     read_drives,   read_legacy_boot, round_trip_smbios1,
+        round_trip_machine, round_trip_netdev, read_settings, make_request,
     };
 
     (void)state;

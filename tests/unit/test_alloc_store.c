@@ -37,6 +37,7 @@ static int run_store(void *data)
     CLEANUP(store_freep) struct store *store = NULL;
     CLEANUP(store_file_fini) struct store_file fingerprint = {0};
     CLEANUP(store_file_fini) struct store_file config = {0};
+    CLEANUP(store_file_fini) struct store_file hold = {0};
     CLEANUP_FREE uint32_t *vmids = NULL;
     size_t n = 0;
     int rc = store_new(data, settings, never, NULL, &store, NULL);
@@ -44,6 +45,7 @@ static int run_store(void *data)
     rc = rc < 0 ? rc : store_list(store, &vmids, &n);
     rc = rc < 0 ? rc : store_read_fingerprint(store, 105, &fingerprint, NULL);
     rc = rc < 0 ? rc : store_read_config(store, 105, &config, NULL);
+    rc = rc < 0 ? rc : store_read_hold(store, 105, &hold, NULL);
     return rc;
 }
 
@@ -105,6 +107,7 @@ static int set_up(void **state)
     free(settings->fingerprint_dir);
     settings->fingerprint_dir = str_printf("%s/fingerprints", dir);
     return str_replace(&settings->pve_dir, dir) < 0 || put("pve-hwid/105.json", "{}") < 0 ||
+                   put("pve-hwid/105.hold", "{}") < 0 ||
                    put("qemu-server/105.conf", "name: x\n") < 0
                ? -1
                : 0;

@@ -51,6 +51,15 @@ static int run_requests(void *data)
     return rc < 0 ? rc : vcenter_add_filter(list, VCENTER_REST, "names", "x");
 }
 
+static int run_pin(void *data)
+{
+    char pin[CERTIFICATE_PIN_SIZE];
+
+    (void)data;
+    return certificate_key_pin("-----BEGIN CERTIFICATE-----\nMA4wDAIAMAAwADAAMAAwAA==\n", pin,
+                               NULL);
+}
+
 static int run_thumbprint(void *data)
 {
     static const char pem[] = "-----BEGIN CERTIFICATE-----\nYWJj\n";
@@ -84,6 +93,7 @@ static void the_rest_survives_each_failure(void **state)
     assert_true(alloc_fail_each(run_list, NULL, ALLOC_FAIL_OWN) > 3);
     assert_true(alloc_fail_each(run_requests, NULL, ALLOC_FAIL_OWN) > 5);
     assert_true(alloc_fail_each(run_thumbprint, NULL, ALLOC_FAIL_OWN) > 0);
+    assert_true(alloc_fail_each(run_pin, NULL, ALLOC_FAIL_OWN) > 0);
 }
 
 int main(void)

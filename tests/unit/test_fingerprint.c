@@ -101,6 +101,10 @@ static const char everything[] = "{\n"
                                  "    \"on_error\": \"start\",\n"
                                  "    \"disks\": \"keep\",\n"
                                  "    \"nics\": \"match\"\n"
+                                 "  },\n"
+                                 "  \"vm\": {\n"
+                                 "    \"ctime\": 1795397075,\n"
+                                 "    \"moved_from\": 104\n"
                                  "  }\n"
                                  "}\n";
 
@@ -147,6 +151,8 @@ static void everything_is_read(void **state)
     assert_int_equal(fp->policy.on_drift, FINGERPRINT_DRIFT_REFUSE);
     assert_int_equal(fp->policy.disks, FINGERPRINT_KEEP);
     assert_true(fp->policy.has_nics);
+    assert_int_equal(fp->vm.ctime, 1795397075);
+    assert_int_equal(fp->vm.moved_from, 104);
 }
 
 static void canonical_text_comes_back_unchanged(void **state)
@@ -284,7 +290,7 @@ static const struct refusal refusals[] = {
     /* cdroms */
     {"\"cdroms\":[]", "cdroms: ", "leave the key out"},
     {"\"cdroms\":[{\"controller\":\"ide\",\"volume\":\"a:b\"}]", "cdroms[0]: ", "volume"},
-    /* cpu, license, policy */
+    /* cpu, license, policy, vm */
     {"\"cpu\":2", "cpu: ", "object"},
     {"\"cpu\":{\"threads\":2}", "cpu: ", "threads"},
     {"\"cpu\":{\"sockets\":0}", "cpu.sockets: ", "from 1 to 1024"},
@@ -312,6 +318,13 @@ static const struct refusal refusals[] = {
     {"\"policy\":{\"on_error\":\"restart\"}", "policy.on_error: ", "start or refuse"},
     {"\"policy\":{\"disks\":true}", "policy.disks: ", "match or keep"},
     {"\"policy\":{\"nics\":\"MATCH\"}", "policy.nics: ", "match or keep"},
+    {"\"vm\":[]", "vm: ", "object"},
+    {"\"vm\":{}", "vm: ", "empty"},
+    {"\"vm\":{\"vmid\":105}", "vm: ", "ctime"},
+    {"\"vm\":{\"ctime\":0}", "vm.ctime: ", "from 1 to 4294967295"},
+    {"\"vm\":{\"ctime\":4294967296}", "vm.ctime: ", "from 1 to 4294967295"},
+    {"\"vm\":{\"ctime\":\"1795397075\"}", "vm.ctime: ", "number"},
+    {"\"vm\":{\"moved_from\":99}", "vm.moved_from: ", "from 100 to 999999999"},
     /* JSON itself */
     {"\"cpu\":{},\"cpu\":{}", "line 1, column", "duplicate"},
     {"\"cpu\":{\"sockets\":1,\"sockets\":2}", "line 1, column", "duplicate"},

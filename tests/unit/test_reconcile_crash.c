@@ -2,7 +2,7 @@
 /*
  * Whatever happens, whenever: the daemon dies at every action (before and after its effect), every
  * fault comes at every request, and both together at random. What must hold in the end is in
- * driver_check(), what must never be sent in fake_pve_conf.c. RECONCILE_SEED=n repeats a random
+ * driver_check(), what must never be sent in fake_pve_watch.c. RECONCILE_SEED=n repeats a random
  * run, RECONCILE_RUNS=n makes more of them, RECONCILE_TRACE=1 shows what happened in the failing
  * one.
  */
@@ -33,6 +33,8 @@ struct experiment {
     struct driver_crash crashes[DRIVER_CRASHES_MAX];
     size_t n_crashes;
     unsigned journal_fails_at;
+    const char *hold_file;
+    unsigned hold_at;
     uint64_t dice;
 };
 
@@ -57,6 +59,8 @@ static void set_up(const struct experiment *x, struct driver *d)
     d->n_crashes = x->n_crashes;
     d->raw_start_in_crash = x->raw_start;
     d->journal_fails_at = x->journal_fails_at;
+    d->hold = x->hold_file;
+    d->hold_at = x->hold_at;
 }
 
 static void run(const struct experiment *x, struct driver *d)
@@ -91,6 +95,9 @@ static void explain(const struct experiment *x)
     }
     if (x->journal_fails_at != 0) {
         printf(", record %u not written", x->journal_fails_at);
+    }
+    if (x->hold_file != NULL) {
+        printf(", on hold from action %u", x->hold_at);
     }
     printf("\n");
 }
@@ -218,6 +225,58 @@ static void every_record_that_cannot_be_written_ends_well(void **state)
     assert_int_equal(n_bad, 0);
 }
 
+/* A hold that comes before some action, alone or with a death there: what was begun is ended, what
+ * was not is not; a start that is owed is made. */
+static void check_held(const struct experiment *x, struct driver *d, const char *before)
+{
+    CLEANUP(assessment_freep) struct assessment *a = driver_assess(d);
+    CLEANUP_FREE char *after = fake_pve_text(&d->pve);
+    bool whole = plan_is_empty(a->plan);
+
+    if (d->pve.problem[0] == '\0' && !whole && !str_equal(before, after)) {
+        fake_pve_problem(&d->pve, "on hold, and neither as it was nor as it should be");
+    }
+    if (d->pve.problem[0] == '\0' && x->hold && !d->ended_running) {
+        fake_pve_problem(&d->pve, "down, because it is on hold");
+    }
+}
+
+static void a_hold_at_every_action_ends_what_was_begun(void **state)
+{
+    static const char hold[] = "{\"format\":1,\"since\":\"t\",\"by\":\"root\"}";
+    unsigned points = 0, begun = 0;
+
+    (void)state;
+    n_bad = 0;
+    for (size_t s = 0; s < ARRAY_SIZE(scenarios) * 4; s++) {
+        struct experiment x = base_of(s / 4, s % 2 == 1);
+        unsigned actions, requests;
+
+        count_run(&x, &actions, &requests);
+        x.n_crashes = s / 2 % 2;
+        for (x.hold_at = 1; x.hold_at <= actions; x.hold_at++, points++) {
+            struct driver d;
+            CLEANUP_FREE char *before = NULL;
+
+            x.crashes[0] = (struct driver_crash){x.hold_at, false};
+            x.hold_file = hold;
+            set_up(&x, &d);
+            if (x.hold) {
+                fake_pve_stop(&d.pve); /* any start carries out what is pending */
+            }
+            before = fake_pve_text(&d.pve);
+            driver_fini(&d);
+            run(&x, &d);
+            check_held(&x, &d, before);
+            begun += driver_count_records(&d, "begin") > 0;
+            check(&x, &d);
+        }
+    }
+    printf("%u holds, %u of them after a begin\n", points, begun);
+    assert_int_equal(n_bad, 0);
+    assert_true(begun > points / 4 && begun < points);
+}
+
 static uint64_t roll_raw(uint64_t *dice) /* xorshift64 */
 {
     *dice ^= *dice << 13;
@@ -297,6 +356,7 @@ int main(void)
         cmocka_unit_test(dying_at_every_action_loses_nothing),
         cmocka_unit_test(every_fault_at_every_request_ends_well),
         cmocka_unit_test(every_record_that_cannot_be_written_ends_well),
+        cmocka_unit_test(a_hold_at_every_action_ends_what_was_begun),
         cmocka_unit_test(faults_and_deaths_at_random_end_well),
     };
 

@@ -92,6 +92,29 @@ static void a_second_begin_replaces_the_first(void **state)
     assert_int_equal(m.steps_done, 0);
 }
 
+static void a_begin_binds_the_machine_to_the_vm(void **state)
+{
+    json_t *bound = record_bind(record_start(head), 1795397075, "a-machine");
+    json_t *unknown = record_bind(record_start(head), 0, "a-machine");
+    CLEANUP(record_memory_fini) struct record_memory never = replay("[" BEGIN "]");
+    struct record_memory memory = {0};
+
+    (void)state;
+    assert_null(json_object_get(unknown, "ctime"));
+    assert_int_equal(never.bound_ctime, 0);
+    json_object_set_new(bound, "type", json_string("begin"));
+    assert_int_equal(record_apply(&memory, bound), 0);
+    assert_int_equal(memory.bound_ctime, 1795397075);
+    assert_string_equal(memory.bound_name, "a-machine");
+    /* What does not say leaves what was known. */
+    json_object_set_new(unknown, "type", json_string("begin"));
+    assert_int_equal(record_apply(&memory, unknown), 0);
+    assert_int_equal(memory.bound_ctime, 1795397075);
+    record_memory_fini(&memory);
+    json_decref(bound);
+    json_decref(unknown);
+}
+
 static void stuck_is_of_the_open_change_set(void **state)
 {
     CLEANUP(record_memory_fini) struct record_memory open = replay("[" BEGIN "," STUCK "]");
@@ -180,6 +203,21 @@ static void each_outcome_settles_or_does_not(void **state)
         assert_string_equal(m.settled_key, cases[i].settled);
         assert_int_equal(m.changes, cases[i].changes);
     }
+}
+
+static void a_hold_is_noted_until_its_resume(void **state)
+{
+    json_t *records[] = {record_on_hold(head, "why"), record_in_sync(head), record_resume(head)};
+    const bool noted[] = {true, true, false};
+    struct record_memory memory = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+        assert_int_equal(record_apply(&memory, records[i]), 0);
+        assert_int_equal(memory.hold_noted, noted[i]);
+        json_decref(records[i]);
+    }
+    record_memory_fini(&memory);
 }
 
 static void an_id_that_is_too_long_equals_none(void **state)
@@ -379,10 +417,12 @@ int main(void)
         cmocka_unit_test(nothing_adds_up_to_nothing),
         cmocka_unit_test(a_begin_is_open_until_its_end),
         cmocka_unit_test(a_second_begin_replaces_the_first),
+        cmocka_unit_test(a_begin_binds_the_machine_to_the_vm),
         cmocka_unit_test(stuck_is_of_the_open_change_set),
         cmocka_unit_test(a_held_start_is_owed_until_made_or_dropped),
         cmocka_unit_test(what_was_held_or_settled_is_forgotten_when_in_sync),
         cmocka_unit_test(each_outcome_settles_or_does_not),
+        cmocka_unit_test(a_hold_is_noted_until_its_resume),
         cmocka_unit_test(an_id_that_is_too_long_equals_none),
         cmocka_unit_test(every_record_says_what_when_whose),
         cmocka_unit_test(foreign_bytes_become_question_marks),

@@ -213,6 +213,64 @@ static void a_fingerprint_that_goes_is_told_once(void **state)
     assert_false(store_has(f->store, 105));
 }
 
+static void a_hold_is_told_of_but_is_no_fingerprint(void **state)
+{
+    static const char *const places[] = {"etc/fingerprints/105.hold", "pve/pve-hwid/105.hold"};
+    struct fixture *f = *state;
+    CLEANUP_FREE uint32_t *vmids = NULL;
+    size_t n = 1;
+
+    open_store(f);
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        CLEANUP(store_file_fini) struct store_file file = {0};
+
+        put(f, places[i], "x");
+        assert_true(told_once(f, 105));
+        assert_false(store_has(f->store, 105));
+        assert_int_equal(store_read_hold(f->store, 105, &file, NULL), 0);
+        assert_string_equal(file.text, "x");
+        assert_true(str_ends(file.path, places[i]));
+        assert_int_equal(unlink(at(f, places[i])), 0);
+        assert_true(told_once(f, 105));
+        assert_int_equal(store_read_hold(f->store, 105, &file, NULL), -ENOENT);
+    }
+    assert_int_equal(store_list(f->store, &vmids, &n), 0);
+    assert_int_equal(n, 0);
+}
+
+static void a_hold_that_must_not_be_trusted_is_no_missing_one(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(store_file_fini) struct store_file file = {0};
+
+    put(f, "etc/fingerprints/105.hold", "x");
+    open_store(f);
+    assert_int_equal(chmod(at(f, "etc/fingerprints/105.hold"), 0666), 0);
+    assert_int_equal(store_read_hold(f->store, 105, &file, NULL), -EPERM);
+    assert_int_equal(unlink(at(f, "etc/fingerprints/105.hold")), 0);
+    assert_int_equal(symlink("/dev/zero", at(f, "etc/fingerprints/105.hold")), 0);
+    assert_int_equal(store_read_hold(f->store, 105, &file, NULL), -ELOOP);
+    assert_int_equal(unlink(at(f, "etc/fingerprints/105.hold")), 0);
+    assert_int_equal(mkfifo(at(f, "etc/fingerprints/105.hold"), 0600), 0);
+    assert_int_equal(store_read_hold(f->store, 105, &file, NULL), -EINVAL);
+}
+
+/* The other names of that directory, ours and foreign ones. */
+static void other_names_are_nobodys_business(void **state)
+{
+    static const char *const names[] = {"105.hook",  "105.hold.77.tmp", "105.json~", "0105.hold",
+                                        "105.holdx", ".hold",           "x.hold"};
+    struct fixture *f = *state;
+
+    open_store(f);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        CLEANUP_FREE char *name = str_printf("pve/pve-hwid/%s", names[i]);
+
+        put(f, name, "x");
+    }
+    assert_true(told_nothing(f));
+}
+
 static void what_comes_and_goes_at_once_is_not_told(void **state)
 {
     struct fixture *f = *state;
@@ -443,6 +501,9 @@ int main(void)
         CASE(a_file_written_in_pieces_is_told_once_when_whole),
         CASE(a_replaced_file_is_told_once),
         CASE(a_fingerprint_that_goes_is_told_once),
+        CASE(a_hold_is_told_of_but_is_no_fingerprint),
+        CASE(a_hold_that_must_not_be_trusted_is_no_missing_one),
+        CASE(other_names_are_nobodys_business),
         CASE(what_comes_and_goes_at_once_is_not_told),
         CASE(a_change_of_mode_is_news),
         CASE(a_directory_may_come_later_and_go_and_come),

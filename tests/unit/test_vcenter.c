@@ -326,6 +326,65 @@ static void a_thumbprint_is_that_of_the_first_certificate(void **state)
                      -EINVAL);
 }
 
+/* Made by openssl, and its pin by `openssl x509 -pubkey | openssl pkey -pubin -outform der`,
+ * SHA-256, base64. */
+static const char real_pem[] = "-----BEGIN CERTIFICATE-----\n"
+                               "MIIBcjCCARegAwIBAgIUY7SUcYjlS5+Cu83E3Vzj1ofPcmwwCgYIKoZIzj0EAwIw\n"
+                               "DjEMMAoGA1UEAwwDdmMxMB4XDTI2MTEyNjIyMTgwM1oXDTM2MTEyMzIyMTgwM1ow\n"
+                               "DjEMMAoGA1UEAwwDdmMxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEeXwIzWj/\n"
+                               "29UNFIWZvaGwBwo3oOY6VMCX733VKOz/s+OiImCXo2jhc0YherKI/pG/zdEsZxWe\n"
+                               "GE4HkXB4LlAlc6NTMFEwHQYDVR0OBBYEFJQWzn63LzXesOsXUfZ6KY1TDbejMB8G\n"
+                               "A1UdIwQYMBaAFJQWzn63LzXesOsXUfZ6KY1TDbejMA8GA1UdEwEB/wQFMAMBAf8w\n"
+                               "CgYIKoZIzj0EAwIDSQAwRgIhAPibkhAscCuekfBGFpaRgqOzOmjS/jF7y1L2hS+7\n"
+                               "uQvlAiEA71B4LTkRWYk0D35JpNu0hYf5Ij3tI8ZmNNXONYO6NyA=\n"
+                               "-----END CERTIFICATE-----\n";
+static const char real_pin[] = "sha256//e1x0+W2KrRJg6RyTgXXo1EqffOX+PIt91YxgHWZ0WDA=";
+enum { REAL_DER = 374, REAL_KEY_BEGINS = 111, REAL_KEY_ENDS = 202 }; /* openssl asn1parse */
+
+static void a_pin_is_that_of_the_key_in_a_certificate(void **state)
+{
+    char pin[CERTIFICATE_PIN_SIZE];
+
+    (void)state;
+    assert_int_equal(certificate_key_pin(real_pem, pin, NULL), 0);
+    assert_string_equal(pin, real_pin);
+    assert_int_equal(certificate_key_pin("", pin, NULL), -EINVAL);
+    assert_int_equal(certificate_key_pin("-----BEGIN CERTIFICATE-----\nYWJj\n", pin, NULL),
+                     -EINVAL);
+}
+
+/* A pin comes from the whole thing or not at all; what is turned round is another key or none. */
+static void a_certificate_that_is_cut_off_or_bent_gives_no_pin(void **state)
+{
+    CLEANUP(buf_fini) struct buf der = BUF_INIT(0);
+    char pin[CERTIFICATE_PIN_SIZE];
+
+    (void)state;
+    base64_decode(real_pem + strlen("-----BEGIN CERTIFICATE-----"), &der);
+    assert_int_equal(der.len, REAL_DER);
+    for (size_t len = 0; len < der.len; len++) {
+        CLEANUP(buf_fini) struct buf pem = BUF_INIT(0);
+
+        buf_adds(&pem, "-----BEGIN CERTIFICATE-----\n");
+        base64_encode(der.data, len, &pem);
+        assert_int_equal(certificate_key_pin(pem.data, pin, NULL), -EINVAL);
+    }
+    for (size_t i = 0; i < der.len; i++) {
+        CLEANUP(buf_fini) struct buf pem = BUF_INIT(0);
+        int rc;
+
+        der.data[i] = (char)(der.data[i] ^ 0x55);
+        buf_adds(&pem, "-----BEGIN CERTIFICATE-----\n");
+        base64_encode(der.data, der.len, &pem);
+        rc = certificate_key_pin(pem.data, pin, NULL);
+        assert_true(rc == -EINVAL || rc == 0);
+        if (rc == 0 && i >= REAL_KEY_BEGINS && i < REAL_KEY_ENDS) {
+            assert_string_not_equal(pin, real_pin);
+        }
+        der.data[i] = (char)(der.data[i] ^ 0x55);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +401,8 @@ int main(void)
         cmocka_unit_test(base64_agrees_with_rfc_4648),
         cmocka_unit_test(thumbprints_are_read_in_every_spelling),
         cmocka_unit_test(a_thumbprint_is_that_of_the_first_certificate),
+        cmocka_unit_test(a_pin_is_that_of_the_key_in_a_certificate),
+        cmocka_unit_test(a_certificate_that_is_cut_off_or_bent_gives_no_pin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

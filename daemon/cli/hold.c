@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `pve-hwid hold`: from now on pve-hwid leaves a VM as it is. The file that says so is written
+ * here, not by the daemon, so that it can be said also when something is wrong with the daemon. */
+#include "cli/args.h"
+#include "cli/hold_file.h"
+
+static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, const char *config,
+                             const char *why)
+{
+    CLEANUP(settings_freep) struct settings *settings = NULL;
+    CLEANUP(hold_file_fini) struct hold_file file = {0};
+    struct err err = {""};
+    bool told;
+
+    if (hold_file_settings(config, &settings, &err) < 0 ||
+        hold_file_write(settings, vmid, why, &file, &err) < 0) {
+        return cli_fail(cli, CLI_ERROR, "VM %u is not on hold: %s", (unsigned)vmid, err.text);
+    }
+    told = hold_file_tell(cli, "Hold", vmid,
+                          "the hold counts, but the daemon was not told and writes it into its "
+                          "journal later");
+    if (cli->json) {
+        return cli_print_json(cli,
+                              json_pack("{s:I,s:b,s:b,s:o,s:o,s:b}", "vmid", (json_int_t)vmid,
+                                        "on_hold", 1, "was_on_hold", (int)file.was_there, "file",
+                                        cli_json_text(file.path), "detail",
+                                        cli_json_text(file.what), "daemon_told", (int)told),
+                              CLI_OK);
+    }
+    out_printf(&cli->out, OUT_PLAIN,
+               "VM %u is %s: pve-hwid leaves it as it is, and a start goes on as it is.\n"
+               "To end the hold: pve-hwid resume %u\n",
+               (unsigned)vmid, file.what, (unsigned)vmid);
+    return CLI_OK;
+}
+
+static enum cli_exit hold_run(struct cli *cli, int argc, char **argv)
+{
+    const char *config = HOLD_FILE_CONFIG;
+    const char *why = NULL;
+    const struct arg_option options[] = {{"why", 'w', ARG_TEXT, &why},
+                                         {"config", '\0', ARG_TEXT, &config}};
+    struct args args;
+    enum cli_exit code;
+    uint32_t vmid;
+
+    if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
+        return code;
+    }
+    if (args.n == 0) {
+        return cli_usage(cli, "hold needs the number of a VM, e.g. 105");
+    }
+    if (!args_vmid(args.words[0], &vmid)) {
+        return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
+    }
+    return hold_vm(cli, vmid, config, why);
+}
+
+const struct verb verb_hold = {
+    .name = "hold",
+    .summary = "Leaves a VM as it is until resume, whatever its fingerprint says",
+    .usage = "hold VMID [--why TEXT] [--json]",
+    .details =
+        "A VM on hold is not rewritten, and its starts go on as they are, with a line in the\n"
+        "task log. What was begun is ended. The hold is a file beside the fingerprint,\n"
+        "/etc/pve/pve-hwid/VMID.hold: it goes with the VM to other nodes, and counts also when\n"
+        "the daemon does not run.\n\n"
+        "  -w, --why TEXT  the reason, for those who come later\n"
+        "  --config FILE   settings that say where fingerprints lie (default\n"
+        "                  " HOLD_FILE_CONFIG ")\n\n"
+        "Exit: 0 it is on hold, 1 error.\n\n"
+        "Examples:\n"
+        "  pve-hwid hold 105 --why 'the vendor looks at it until Friday'\n"
+        "  pve-hwid resume 105\n",
+    .online = true,
+    .run = hold_run,
+};

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `pve-hwid resume`: the end of a hold. Takes the file away and has the daemon look at the VM. */
+#include "cli/args.h"
+#include "cli/hold_file.h"
+
+static enum cli_exit resume_vm(const struct cli *cli, uint32_t vmid, const char *config)
+{
+    CLEANUP(settings_freep) struct settings *settings = NULL;
+    struct err err = {""};
+    bool told;
+    int rc = hold_file_settings(config, &settings, &err);
+
+    rc = rc < 0 ? rc : hold_file_remove(settings, vmid, &err);
+    if (rc < 0) {
+        return cli_fail(cli, CLI_ERROR, "VM %u stays on hold: %s", (unsigned)vmid, err.text);
+    }
+    told = hold_file_tell(
+        cli, "Resume", vmid,
+        "the hold is over, but the daemon was not told and looks at the VM later");
+    if (cli->json) {
+        return cli_print_json(cli,
+                              json_pack("{s:I,s:b,s:b,s:b}", "vmid", (json_int_t)vmid, "on_hold", 0,
+                                        "was_on_hold", rc == 0, "daemon_told", (int)told),
+                              CLI_OK);
+    }
+    out_printf(&cli->out, OUT_PLAIN,
+               rc == 0 ? "VM %u is on hold no more%s.\n" : "VM %u was not on hold%s.\n",
+               (unsigned)vmid, told ? ": the daemon looks at it now" : "");
+    return CLI_OK;
+}
+
+static enum cli_exit resume_run(struct cli *cli, int argc, char **argv)
+{
+    const char *config = HOLD_FILE_CONFIG;
+    const struct arg_option options[] = {{"config", '\0', ARG_TEXT, &config}};
+    struct args args;
+    enum cli_exit code;
+    uint32_t vmid;
+
+    if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
+        return code;
+    }
+    if (args.n == 0) {
+        return cli_usage(cli, "resume needs the number of a VM, e.g. 105");
+    }
+    if (!args_vmid(args.words[0], &vmid)) {
+        return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
+    }
+    return resume_vm(cli, vmid, config);
+}
+
+const struct verb verb_resume = {
+    .name = "resume",
+    .summary = "Ends a hold: the VM becomes what its fingerprint says again",
+    .usage = "resume VMID [--json]",
+    .details =
+        "Takes the hold file away, wherever it lies, and has the daemon look at the VM: a\n"
+        "stopped VM with our hookscript is changed right away, others with their next start\n"
+        "or with apply.\n\n"
+        "  --config FILE   settings that say where fingerprints lie (default\n"
+        "                  " HOLD_FILE_CONFIG ")\n\n"
+        "Exit: 0 it is not on hold, 1 error.\n\n"
+        "Example:\n"
+        "  pve-hwid resume 105\n",
+    .online = true,
+    .run = resume_run,
+};
