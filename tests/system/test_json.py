@@ -14,6 +14,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tap import (BUILD, Skip, checked_node, equal, fingerprint, imported, run, small_fingerprint,
                  wait_for)
+import admin
 from schemas import TOP, Draft7Validator, Schemas, load
 
 sys.path.insert(0, os.path.join(TOP, "tests", "helpers"))
@@ -137,6 +138,28 @@ def test_verbs_with_a_daemon():
         kinds |= {r["type"] for r in told(node, "log", "106")["records"]}
         assert kinds >= {"held", "begin", "step", "end", "start", "started", "hold", "resume"}, kinds
         told(node, "log", "99", code=2)
+
+
+def test_verbs_of_the_administrator():
+    needed()
+    with admin.bare_node() as node:
+        def asked(verb, *words, code=0):
+            done = admin.root(node, verb, *words, "--json")
+            equal(done.returncode, code, f"exit of {verb} {words}: {done.stdout} {done.stderr}")
+            return ALL.check(verb, done.stdout)
+        asked("setup", "--dry-run", "--no-start", code=3)
+        equal(asked("setup", "--no-start")["result"], "done", "setup")
+        equal(asked("setup", "--no-start")["result"], "already", "again")
+        node.vm(105, imported(105), hook=False)
+        node.fingerprint(105, small_fingerprint(), cluster=True)
+        asked("attach", "105", "--dry-run", code=3)
+        asked("attach", "--all")
+        asked("attach", "105")
+        asked("attach", "106", code=1)
+        asked("doctor", code=1)     # no daemon was started
+        asked("setup", "--remove", "--no-start", code=5)
+        asked("detach", "105")
+        asked("setup", "--remove", "--no-start")
 
 
 def test_verbs_without_their_daemon_fail_alike():
