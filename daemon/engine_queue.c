@@ -77,12 +77,11 @@ static bool may_rewrite_early(struct engine *engine, const struct assessment *a,
 static void say_why_not(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     if (!a->attached) {
-        engine_say(
-            engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
-            "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
-            "it with 'qm set %u --hookscript local:snippets/pve-hwid', or change the VM once "
-            "with 'pve-hwid apply %u'",
-            vmid, vmid, vmid);
+        engine_say(engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
+                   "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
+                   "it with 'pve-hwid attach %u', or change the VM once "
+                   "with 'pve-hwid apply %u'",
+                   vmid, vmid, vmid);
     }
 }
 

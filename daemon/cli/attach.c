@@ -28,6 +28,7 @@ static void decide(const struct hook_job *job, const struct vm_hook *vm, struct 
         return;
     }
     ret->changes = ret->sets = true;
+    ret->tells = vm->has_fingerprint;
     ret->script = SETUP_HOOK_VOLID;
     ret->note = script;
     ret->removes_note = script == NULL;
@@ -120,5 +121,6 @@ const struct verb verb_attach = {
         "  pve-hwid attach 105 106\n"
         "  pve-hwid attach --all\n",
     .operands = ARGS_WORDS_MAX,
+    .online = true,
     .run = attach_run,
 };

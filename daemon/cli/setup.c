@@ -265,12 +265,12 @@ static enum cli_exit check_attached(const struct cli *cli, const struct setup *s
                      vms.items[i].node);
         }
     }
-    return n == 0
-               ? CLI_OK
-               : cli_fail(cli, CLI_REFUSED,
-                          "%zu VMs have pve-hwid as their hookscript and would not start any "
-                          "more: %s%s; first, on each of these nodes: pve-hwid detach --all",
-                          n, names.data != NULL ? names.data : "", names.error != 0 ? ", ..." : "");
+    return n == 0 ? CLI_OK
+                  : cli_fail(cli, CLI_REFUSED,
+                             "without the hook %zu VM%s that name%s it would not start any more: "
+                             "%s%s; first, on each of these nodes: pve-hwid detach --all",
+                             n, n == 1 ? "" : "s", n == 1 ? "s" : "",
+                             names.data != NULL ? names.data : "", names.error != 0 ? ", ..." : "");
 }
 
 static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
