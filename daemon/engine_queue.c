@@ -118,6 +118,13 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
         vm->look_again = true; /* at its end */
         return;
     }
+    if (vm != NULL && vm->memory.undoes[0] != '\0') { /* left when the VM was started */
+        vm->busy++;
+        (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* the timer tries again */
+        vm->busy--;
+        engine_settle(vm);
+        return;
+    }
     rc = engine_assess(engine, vmid, &a, &err);
     if (rc < 0) {
         engine_set_state(engine, vmid, VM_FAILED, 0, err.text);

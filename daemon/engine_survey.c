@@ -132,7 +132,7 @@ static void note_gap(struct engine *engine)
         (void)claims_set_gap(engine->claims, NULL); /* without memory nothing is said */
     }
     if (gap != NULL) {
-        engine_say(engine, 0, LOG_NOTICE, MESSAGE_SURVEY_INCOMPLETE, "%s", gap);
+        engine_say(engine, 0, LOG_NOTICE, MESSAGE_OTHERS_UNKNOWN, "%s", gap);
     }
 }
 

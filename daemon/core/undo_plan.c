@@ -87,9 +87,8 @@ static const struct plan_set *disk_of(const struct plan_step *step)
     return NULL;
 }
 
-/* How the disk of a step stands: as the step left it, as it was before, or otherwise. */
-static enum reconcile_step_fit disk_fits(const struct undoing *u, const struct plan_step *step,
-                                         const struct plan_set *disk)
+static enum reconcile_step_fit disk_fits_here(const struct undoing *u, const struct plan_step *step,
+                                              const struct plan_set *disk)
 {
     const char *at_old = now(u, step->probe);
     const char *at_new = now(u, disk->option);
@@ -104,6 +103,26 @@ static enum reconcile_step_fit disk_fits(const struct undoing *u, const struct p
     }
     return at_new == NULL && reconcile_same_value(at_old, step->probe_value) ? STEP_TO_DO
                                                                              : STEP_FOREIGN;
+}
+
+/* How the disk of a step stands: as the step left it; as it was before, or before an earlier step
+ * that brought it there; or otherwise. */
+static enum reconcile_step_fit disk_fits(const struct undoing *u, size_t index)
+{
+    const struct plan_step *step = &u->undo->steps[index];
+    enum reconcile_step_fit fit = disk_fits_here(u, step, disk_of(step));
+    const char *slot = step->probe;
+
+    for (size_t i = index; i-- > 0 && fit == STEP_FOREIGN;) {
+        const struct plan_step *earlier = &u->undo->steps[i];
+        const struct plan_set *disk = disk_of(earlier);
+
+        if (disk != NULL && str_equal(disk->option, slot)) {
+            fit = disk_fits_here(u, earlier, disk) == STEP_TO_DO ? STEP_TO_DO : STEP_FOREIGN;
+            slot = earlier->probe;
+        }
+    }
+    return fit;
 }
 
 /* An order that this step made and that nothing preceded: with the disk back under its old name it
@@ -129,34 +148,103 @@ static char *order_until_deleted(const struct plan_step *step, const char *to, c
     return buf_steal(&out);
 }
 
-/* An option that is no disk. With the disk's call where it goes, else late. */
-static int undo_option(struct undoing *u, const struct plan_step *step, const struct plan_set *set,
-                       struct plan_step *call, bool certain)
+/* A boot order may have named what was not there, without effect; PVE takes that no more. The order
+ * of those that are there; the caller's; NULL: no memory. */
+static char *order_of_present(const struct undoing *u, const char *order)
 {
-    const struct plan_set *disk = disk_of(step);
-    CLEANUP_FREE char *interim = NULL;
-    const char *is = now(u, set->option);
-    int rc;
+    CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
+    CLEANUP_FREE char *devices = str_dup(order + strlen("order="));
+    const char *separator = "";
+    char *state = NULL;
 
-    if (reconcile_same_value(is, set->old)) {
-        return 0;
-    }
-    if (set->old == NULL && step->remove != NULL && str_equal(set->option, "boot")) {
-        interim = order_until_deleted(step, disk->option, set->value);
-        if (interim == NULL) {
-            return -ENOMEM;
+    buf_adds(&out, "order=");
+    for (char *device = devices == NULL ? NULL : strtok_r(devices, ";", &state); device != NULL;
+         device = strtok_r(NULL, ";", &state)) {
+        if (now(u, device) != NULL) {
+            buf_addf(&out, "%s%s", separator, device);
+            separator = ";";
         }
     }
-    if (!reconcile_same_value(is, set->value) && !(interim != NULL && str_equal(is, interim))) {
-        return certain ? refuse_foreign(u, set->option, set->value) : 0;
+    return devices == NULL ? NULL : buf_steal(&out);
+}
+
+/* The value to go back to (NULL: the option goes), and the one that stands until the last call
+ * (NULL: none); both are the caller's. */
+static int values_of(const struct undoing *u, const struct plan_step *step,
+                     const struct plan_set *set, char **ret_old, char **ret_interim)
+{
+    const struct plan_set *disk = disk_of(step);
+
+    if (!str_equal(set->option, "boot")) {
+        return str_replace(ret_old, set->old);
     }
-    if (call != NULL && set->old != NULL) {
-        rc = plan_step_set(call, set->option, set->old);
-    } else {
-        rc = set_late(u, set->option, set->old);
+    if (set->old != NULL && str_starts(set->old, "order=")) {
+        *ret_old = order_of_present(u, set->old);
+        return *ret_old == NULL ? -ENOMEM : 0;
+    }
+    if (set->old == NULL && step->remove != NULL && disk != NULL) {
+        *ret_interim = order_until_deleted(step, disk->option, set->value);
+        return *ret_interim == NULL ? -ENOMEM : 0;
+    }
+    return str_replace(ret_old, set->old);
+}
+
+/* Has `option` the value from before this step, or from before an earlier one that set it? 1: yes,
+ * 0: no, -ENOMEM. *ret_interim: it is this step's value until the last call. */
+static int is_back(const struct undoing *u, size_t index, const char *option, bool *ret_interim)
+{
+    const char *is = now(u, option);
+
+    *ret_interim = false;
+    for (size_t i = index + 1; i-- > 0;) {
+        const struct plan_step *step = &u->undo->steps[i];
+
+        for (size_t j = 0; j < step->n_sets; j++) {
+            CLEANUP_FREE char *old = NULL;
+            CLEANUP_FREE char *interim = NULL;
+
+            if (!str_equal(step->sets[j].option, option)) {
+                continue;
+            }
+            if (values_of(u, step, &step->sets[j], &old, &interim) < 0) {
+                return -ENOMEM;
+            }
+            if (reconcile_same_value(is, old) || reconcile_same_value(is, step->sets[j].old)) {
+                return 1;
+            }
+            if (interim != NULL && str_equal(is, interim)) {
+                *ret_interim = i == index;
+                return i != index;
+            }
+        }
+    }
+    return 0;
+}
+
+/* An option that is no disk: in the disk's call where that goes, else in the last. */
+static int undo_option(struct undoing *u, size_t index, const struct plan_set *set,
+                       struct plan_step *call)
+{
+    const struct plan_step *step = &u->undo->steps[index];
+    CLEANUP_FREE char *old = NULL;
+    CLEANUP_FREE char *interim = NULL;
+    bool is_interim = false;
+    int rc = is_back(u, index, set->option, &is_interim);
+
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
+    if (!is_interim && !reconcile_same_value(now(u, set->option), set->value)) {
+        return u->undo->certain[index] ? refuse_foreign(u, set->option, set->value) : 0;
+    }
+    rc = values_of(u, step, set, &old, &interim);
+    if (rc == 0 && call != NULL && old != NULL) {
+        rc = plan_step_set(call, set->option, old);
+    } else if (rc == 0) {
+        rc = set_late(u, set->option, old);
         rc = rc < 0 || call == NULL || interim == NULL ? rc : plan_step_set(call, "boot", interim);
     }
-    return rc < 0 ? rc : make(u, set->option, set->old);
+    return rc < 0 ? rc : make(u, set->option, old);
 }
 
 /* PVE dropped bootdisk= when boot= got an order; without an order it counts again. */
@@ -221,7 +309,7 @@ static int undo_step(struct undoing *u, size_t index)
     int rc = 0;
 
     if (disk != NULL) {
-        switch (disk_fits(u, step, disk)) {
+        switch (disk_fits(u, index)) {
         case STEP_APPLIED:
             rc = undo_disk(u, step, disk, &call);
             break;
@@ -240,7 +328,7 @@ static int undo_step(struct undoing *u, size_t index)
     }
     for (size_t i = 0; i < step->n_sets && rc == 0; i++) {
         if (&step->sets[i] != disk) {
-            rc = undo_option(u, step, &step->sets[i], call, certain);
+            rc = undo_option(u, index, &step->sets[i], call);
             rc = rc < 0 ? rc : undo_bootdisk(u, &step->sets[i]);
         }
     }

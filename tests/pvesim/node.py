@@ -194,6 +194,8 @@ class Node:
         base = self.storage_path(storage)
         kind, _, rest = name.partition("/")
         if kind.isdigit():
+            # of a linked clone: BASEID/base-image/VMID/image
+            kind, _, rest = "/".join(name.split("/")[-2:]).partition("/")
             return os.path.join(base, "images", kind, rest)
         if kind in SUBDIR and rest:
             return os.path.join(base, SUBDIR[kind], rest)

@@ -282,7 +282,7 @@ void fake_pve_calm(struct fake_pve *pve)
 {
     pve->n_faults = 0;
     pve->away_until_ms = pve->storage_until_ms = 0;
-    pve->flock_calls = 0;
+    pve->flock_calls = pve->half_writes = 0;
     pve->stale = pve->always_stale = pve->blinks = false;
     if (pve->locked_until_ms != 0) {
         end_lock(pve);

@@ -25,6 +25,7 @@
 #include "fake_pve_priv.h"
 #include "gen_conf.h"
 #include "property_check.h"
+#include "property_dump.h"
 
 enum { RUNS = 20000, BAD_MAX = 5 };
 
@@ -281,5 +282,9 @@ int main(void)
         cmocka_unit_test(no_vm_is_harmed_by_any_circumstance),
     };
 
+    if (getenv("PROPERTY_DUMP") != NULL) {
+        property_dump(number_of("PROPERTY_SEED", 1), number_of("PROPERTY_DUMP", 1));
+        return 0;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
