@@ -311,7 +311,6 @@ static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
         return code;
     }
     process_forbid_dumps();
-    (void)umask(022); /* the daemon, who is nobody, must read the directories that are made here */
     rc = gather(setup, &err);
     if (rc == 0) {
         rc = setup->remove ? setup_plan_remove(&setup->facts, &plan, &err)
