@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "core/settings.h"
+#include "core/smbios_uuid.h"
 #include "core/wire.h"
 #include "counters.h"
 
@@ -76,6 +77,15 @@ int engine_metrics(struct engine *engine, json_t **ret_metrics); /* -ENOMEM */
 void engine_count_hook(struct engine *engine, enum wire_phase phase, enum counters_answer answer,
                        uint64_t us);
 
+/* Does the VM run, on that node of the cluster? Answered later, exactly once; `err` NULL: it is
+ * known. */
+struct engine_question;
+typedef void (*engine_running_done)(void *userdata, bool running, const struct err *err);
+int engine_running(struct engine *engine, uint32_t vmid, const char *node, engine_running_done done,
+                   void *userdata, struct engine_question **ret, struct err *err);
+/* Nobody wants to know any more: `done` is not called. */
+void engine_running_forget(struct engine_question *question);
+
 /* --- apply --- */
 
 struct engine_watch;
@@ -88,6 +98,14 @@ struct engine_watcher {
 };
 int engine_apply(struct engine *engine, uint32_t vmid, const struct engine_watcher *watcher,
                  struct engine_watch **ret_watch, struct err *err);
+/* Takes a change set back (`txn` NULL: the last; core/undo.h). The VM must be on hold, or the
+ * outcome is "refused". ret_txn: which one. -EINVAL: there is none, with those that are there. */
+int engine_undo(struct engine *engine, uint32_t vmid, const char *txn,
+                const struct engine_watcher *watcher, char ret_txn[SMBIOS_UUID_SIZE],
+                struct engine_watch **ret_watch, struct err *err);
+/* What that would change; changes nothing. */
+int engine_undo_plan(struct engine *engine, uint32_t vmid, const char *txn,
+                     char ret_txn[SMBIOS_UUID_SIZE], json_t **ret_plan, struct err *err);
 /* The watcher is not called any more; what is under way goes on. */
 void engine_unwatch(struct engine_watch *watch);
 

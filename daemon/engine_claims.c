@@ -125,6 +125,12 @@ static bool is_known(const struct engine *engine, const struct store_item *item)
            owner.stamp == item->stamp;
 }
 
+static void drop_config(struct engine *engine, uint32_t vmid)
+{
+    claims_drop(engine->claims, vmid, CLAIMS_CONFIG);
+    engine_survey_doubt(engine);
+}
+
 /* What is not on this node any more was destroyed or moved: the survey finds out. */
 static void drop_gone(struct engine *engine, const struct store_index *found)
 {
@@ -134,10 +140,43 @@ static void drop_gone(struct engine *engine, const struct store_index *found)
     while (claims_next(engine->claims, &at, &owner)) {
         if (owner.where == CLAIMS_CONFIG && owner.node == NULL &&
             store_index_find(found, owner.vmid) == NULL) {
-            claims_drop(engine->claims, owner.vmid, CLAIMS_CONFIG);
-            engine_survey_doubt(engine);
+            drop_config(engine, owner.vmid);
         }
     }
+}
+
+/* True: it is another one than before. Where it cannot be told, it stays as known. */
+static bool recheck(struct engine *engine, uint32_t vmid)
+{
+    struct store_item item = {.vmid = vmid};
+    struct claims_owner owner;
+    bool here = claims_find(engine->claims, vmid, CLAIMS_CONFIG, &owner) && owner.node == NULL;
+
+    if (store_stamp_config(engine->store, vmid, &item.stamp) < 0) {
+        return false;
+    }
+    if (item.stamp == 0 && here) {
+        drop_config(engine, vmid);
+        return true;
+    }
+    return item.stamp != 0 && !is_known(engine, &item) && read_config(engine, &item) == 0;
+}
+
+bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp)
+{
+    enum { RIVALS_MAX = 64 }; /* more are clones that share a serial number */
+    CLEANUP(claims_rivals_fini) struct claims_rivals rivals = {0};
+    bool changed = false;
+
+    /* Without memory, what was known a second ago stands. */
+    if (claims_rivals(engine->claims, vmid, fp, CLAIMS_FINGERPRINT, &rivals) < 0 ||
+        claims_rivals(engine->claims, vmid, fp, CLAIMS_CONFIG, &rivals) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < rivals.n && i < RIVALS_MAX; i++) {
+        changed = recheck(engine, rivals.vmids[i]) || changed;
+    }
+    return changed;
 }
 
 /* 0 all read, 1 time is up, <0. */

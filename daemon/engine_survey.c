@@ -132,7 +132,7 @@ static void note_gap(struct engine *engine)
         (void)claims_set_gap(engine->claims, NULL); /* without memory nothing is said */
     }
     if (gap != NULL) {
-        engine_say(engine, 0, LOG_NOTICE, MESSAGE_SURVEY_INCOMPLETE, "%s", gap);
+        engine_say(engine, 0, LOG_NOTICE, MESSAGE_OTHERS_UNKNOWN, "%s", gap);
     }
 }
 
@@ -340,7 +340,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source, (void)usec;
     engine->survey->timer = sd_event_source_disable_unref(engine->survey->timer);
-    (void)engine_claims_refresh(engine); /* the copies on this node are told of, too */
+    if (engine->loaded) {                    /* else it is being done, a little at a time */
+        (void)engine_claims_refresh(engine); /* the copies on this node are told of, too */
+    }
     begin(engine, true);
     return 0;
 }

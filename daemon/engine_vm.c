@@ -116,6 +116,11 @@ struct vm *engine_find(struct engine *engine, uint32_t vmid)
     return vm;
 }
 
+bool engine_has_debt(const struct vm *vm)
+{
+    return vm->memory.open || vm->memory.start_owed || vm->memory.undoes[0] != '\0';
+}
+
 int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struct err *err)
 {
     struct vm *vm = engine_find(engine, vmid);
@@ -160,6 +165,7 @@ void engine_vm_free(struct vm *vm)
     engine_cancel(vm->call);
     api_request_free(vm->delayed);
     reconcile_free(vm->reconcile);
+    undo_free(vm->undo);
     worker_wait_free(vm->worker);
     worker_wait_free(vm->starting);
     worker_wait_free(vm->stopping);
@@ -255,9 +261,12 @@ int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret,
     if (rc < 0) {
         return rc;
     }
-    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && engine->loaded &&
-        engine_claims_refresh(engine)) {
-        return assess_once(engine, vmid, ret, err);
+    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && engine->loaded) {
+        bool fresh = engine_claims_refresh(engine);
+
+        if (engine_claims_recheck(engine, vmid, a->fp) || fresh) {
+            return assess_once(engine, vmid, ret, err);
+        }
     }
     *ret = STEAL(a);
     return 0;

@@ -64,5 +64,7 @@ int store_read_config(const struct store *store, uint32_t vmid, struct store_fil
  * nobody can say; *ret is as before. */
 struct store_index;
 int store_scan_configs(const struct store *store, struct store_index *ret);
+/* The same of one; 0: not on this node. */
+int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp);
 
 #endif

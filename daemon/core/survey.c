@@ -31,7 +31,7 @@ const struct survey_vm *survey_find(const struct survey_vms *vms, uint32_t vmid)
     return NULL;
 }
 
-static bool is_node_name(const char *name)
+bool survey_is_node_name(const char *name)
 {
     size_t len = name == NULL ? 0 : strlen(name);
 
@@ -50,7 +50,7 @@ static int add_vm(const json_t *item, const char *own, struct survey_vms *vms)
     char *copy;
 
     if (!str_equal(json_string_value(json_object_get(item, "type")), "qemu") || vmid < VMID_MIN ||
-        vmid > VMID_MAX || !is_node_name(node) || str_equal(node, own)) {
+        vmid > VMID_MAX || !survey_is_node_name(node) || str_equal(node, own)) {
         return 0;
     }
     if (vec_reserve(&vms->items, vms->n, &vms->cap, sizeof(vms->items[0])) < 0) {

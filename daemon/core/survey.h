@@ -13,6 +13,9 @@
 
 #include "core/identity.h"
 
+/* May this be the name of a node, and so a part of a path of the API? */
+bool survey_is_node_name(const char *name);
+
 struct survey_vm {
     uint32_t vmid;
     char *node;

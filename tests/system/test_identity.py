@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tap import (MAC, SERIAL, UUID, at_rest, changing, checked_node, contains, equal, faults,
-                 has_identity, imported, lacks, run, small_fingerprint, wait_for)
+                 fingerprint, has_identity, imported, lacks, run, small_fingerprint, wait_for)
 
 CTIME = 1795397075                       # of all VMs that the simulator makes
 CARRIES = f"uuid={UUID}"
@@ -85,7 +85,8 @@ def test_the_one_that_carries_it_stays_in_sync():
         node.fingerprint(106, small_fingerprint())
         refused(node, 106, "VM 105 carries uuid " + UUID, "has a fingerprint that says so")
         equal(node.hwid("check", 105).returncode, 0, "exit code of check 105")
-        contains(notes_of(node, 105), "VM 106 has a fingerprint with the same", "notes")
+        wait_for("the other one is told of", lambda: "VM 106 has a fingerprint with the same"
+                 in notes_of(node, 105))
         lacks(node.qm("start", "105").stdout, "WARNING", "task log")
 
 
@@ -112,7 +113,8 @@ def test_restored_copy_and_clone_of_what_is_in_sync_are_only_told():
         node.vm(107, imported(107, smbios1=own))                                # restored
         node.vm(108, imported(108, smbios1=own.replace(f"uuid={UUID}", OWN)))   # a full clone
         equal(node.hwid("check", 105).returncode, 0, "exit code of check")
-        contains(notes_of(node, 105), "VM 107 carries the same uuid " + UUID, "notes")
+        wait_for("the copy is told of", lambda: "VM 107 carries the same uuid " + UUID
+                 in notes_of(node, 105))
         contains(notes_of(node, 105), "VM 108 carries the same serial " + SERIAL, "notes")
         for vmid in (107, 108):
             equal(node.qm("start", vmid).returncode, 0, f"start of {vmid}")
@@ -120,7 +122,7 @@ def test_restored_copy_and_clone_of_what_is_in_sync_are_only_told():
         # A difference of the original that is no matter of identity is set right all the same.
         node.qm("set", "105", "--smbios1", own.replace("manufacturer=", "sku=QUJD,manufacturer="),
                 check=True)
-        node.fingerprint(105, small_fingerprint(machine={"type": "q35", "min_version": "9.0"}))
+        node.fingerprint(105, fingerprint(nics=None, disks=None))
         wait_for("the machine type", lambda: "pc-q35" in node.conf(105)["machine"])
 
 
@@ -138,8 +140,7 @@ def test_a_mac_that_another_vm_has_is_not_given_out_twice():
     with checked_node(qemu="stub") as node:
         node.vm(104, imported(104, net0=f"e1000={MAC.upper()},bridge=vmbr0"))
         node.vm(105, imported())
-        node.fingerprint(105, small_fingerprint(
-            smbios=None, nics=None) | {"nics": [{"model": "vmxnet3", "mac": MAC}]})
+        node.fingerprint(105, fingerprint(smbios=None, disks=None))
         node.start_daemon()
         refused(node, 105, "VM 104 carries MAC " + MAC + " already")
 

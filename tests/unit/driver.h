@@ -29,7 +29,6 @@ struct driver {
     size_t n_crashes;
     bool raw_start_in_crash;      /* somebody starts the VM while the daemon is dead */
     unsigned journal_fails_at;    /* the n-th record cannot be written; 0: none */
-    const struct undo *undo;      /* of driver_undo(), while it lasts */
     const char *hold;             /* text of the hold file; NULL: none; borrowed */
     unsigned hold_at;             /* the action before which it appears; 0: it is there at once */
     unsigned journal_fails_more;  /* nor so many after it */
@@ -39,6 +38,8 @@ struct driver {
     int64_t give_up_ms;           /* virtual time after which a run ends, whatever it does */
     void (*trace)(const char *s); /* NULL: none */
 
+    struct undo *undo; /* what the machine undoes; NULL: it goes by the fingerprint */
+    bool undone;       /* the last thing asked for was an undo */
     struct reconcile *r;
     struct reconcile_action action; /* to be carried out next */
     json_t *journal;
@@ -65,6 +66,8 @@ void driver_start(struct driver *d);
 bool driver_undo(struct driver *d);
 /* Goes on with what is unfinished, for another few hours. */
 void driver_settle(struct driver *d);
+/* Somebody undoes the last change set, on hold; and all that follows. False: there is none. */
+bool driver_undo(struct driver *d);
 /* Does `word` come in d->requests? How often? */
 unsigned driver_count(const struct driver *d, const char *word);
 /* What must hold when all is over; fills d->pve.problem. `volumes`: NULL-terminated. */

@@ -111,6 +111,7 @@ static void watch_set(struct fake_pve *pve, const struct fake_pair *pair)
 void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
 {
     const char *protection = fake_map_get(&pve->conf, "protection");
+    size_t slots = 0;
 
     for (size_t i = 0; i < pve->unread.n && pve->raw != NULL; i++) {
         if (fake_map_get(&pve->conf, pve->unread.items[i].key) == NULL &&
@@ -123,6 +124,7 @@ void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
         const char *key = put->deletes.items[i].key;
         const char *old = fake_map_get(&pve->conf, key);
 
+        slots += fake_pve_is_disk(key);
         if (!fake_pve_is_disk(key) && !pve->may_undo) {
             fake_pve_problem(pve, "delete=%s", key);
         }
@@ -136,8 +138,9 @@ void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
             fake_pve_problem(pve, "%s was deleted and nothing set", key);
         }
     }
-    if (put->deletes.n > 1 && !pve->may_undo) {
-        fake_pve_problem(pve, "two slots deleted in one call");
+    /* An undo may take several options away, but no slot with them: PVE rewrites `boot` then. */
+    if (put->deletes.n > 1 && (!pve->may_undo || slots > 0)) {
+        fake_pve_problem(pve, "a slot and something else deleted in one call");
     }
     for (size_t i = 0; i < put->sets.n; i++) {
         watch_set(pve, &put->sets.items[i]);
