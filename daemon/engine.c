@@ -426,7 +426,7 @@ static int recover(struct engine *engine, struct err *err)
         }
         rc = drop_old_debt(vm, err);
         rc = rc < 0 ? rc : engine_recover_hold(vm, err);
-        if (rc == 0 && (vm->memory.open || vm->memory.start_owed)) {
+        if (rc == 0 && engine_has_debt(vm)) {
             rc = engine_summary_add(engine, vmids[i], &summary);
             engine_say(engine, vmids[i], LOG_WARNING, MESSAGE_RECOVERED,
                        "VM %u: taking up what was under way when the daemon ended", vmids[i]);

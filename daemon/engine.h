@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "core/settings.h"
+#include "core/smbios_uuid.h"
 #include "core/wire.h"
 #include "counters.h"
 
@@ -97,6 +98,14 @@ struct engine_watcher {
 };
 int engine_apply(struct engine *engine, uint32_t vmid, const struct engine_watcher *watcher,
                  struct engine_watch **ret_watch, struct err *err);
+/* Takes a change set back (`txn` NULL: the last; core/undo.h). The VM must be on hold, or the
+ * outcome is "refused". ret_txn: which one. -EINVAL: there is none, with those that are there. */
+int engine_undo(struct engine *engine, uint32_t vmid, const char *txn,
+                const struct engine_watcher *watcher, char ret_txn[SMBIOS_UUID_SIZE],
+                struct engine_watch **ret_watch, struct err *err);
+/* What that would change; changes nothing. */
+int engine_undo_plan(struct engine *engine, uint32_t vmid, const char *txn,
+                     char ret_txn[SMBIOS_UUID_SIZE], json_t **ret_plan, struct err *err);
 /* The watcher is not called any more; what is under way goes on. */
 void engine_unwatch(struct engine_watch *watch);
 

@@ -92,7 +92,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source, (void)usec; /* one timer, one meaning */
     vm->retry = sd_event_source_disable_unref(vm->retry);
-    if (vm->reconcile == NULL && vm->memory.open) {
+    if (vm->reconcile == NULL && (vm->memory.open || vm->memory.undoes[0] != '\0')) {
         (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* it retries by itself */
     } else if (vm->reconcile == NULL && vm->memory.start_owed) {
         (void)engine_reconcile(vm, RECONCILE_FOR_HOLD, false, &err);
@@ -153,6 +153,23 @@ static void note_end(struct vm *vm)
     }
 }
 
+static void drop_machine(struct vm *vm)
+{
+    reconcile_free(vm->reconcile);
+    vm->reconcile = NULL;
+    undo_free(vm->undo);
+    vm->undo = NULL;
+}
+
+/* Half an undo, on a VM that was started meanwhile, is not "nothing was done". */
+static const char *outcome_of(const struct vm *vm)
+{
+    enum reconcile_outcome outcome = reconcile_outcome(vm->reconcile);
+
+    return outcome == RECONCILE_RUNNING && vm->memory.undoes[0] != '\0' ? "failed"
+                                                                        : watch_outcome(outcome);
+}
+
 static void finish(struct vm *vm)
 {
     enum reconcile_outcome outcome = reconcile_outcome(vm->reconcile);
@@ -161,12 +178,10 @@ static void finish(struct vm *vm)
     bool from_queue = vm->cause != RECONCILE_FOR_HOLD && vm->cause != RECONCILE_FOR_RECOVERY;
 
     note_end(vm);
-    engine_watch_done(vm, watch_outcome(outcome), text == NULL ? "" : text,
-                      reconcile_plan(vm->reconcile));
-    reconcile_free(vm->reconcile);
-    vm->reconcile = NULL;
+    engine_watch_done(vm, outcome_of(vm), text == NULL ? "" : text, reconcile_plan(vm->reconcile));
+    drop_machine(vm);
     vm->engine->active -= from_queue;
-    if (again || vm->memory.open || vm->memory.start_owed) {
+    if (again || engine_has_debt(vm)) {
         engine_retry_later(vm);
     } else {
         vm->retry_s = 0;
@@ -196,8 +211,7 @@ void engine_drop_reconcile(struct vm *vm)
         vm->engine->active--;
     }
     engine_watch_done(vm, "busy", "the VM is being started", reconcile_plan(vm->reconcile));
-    reconcile_free(vm->reconcile);
-    vm->reconcile = NULL;
+    drop_machine(vm);
     engine_queue_kick(vm->engine);
 }
 
@@ -351,8 +365,7 @@ static void give_up(struct vm *vm, const struct err *err)
     if (vm->cause != RECONCILE_FOR_HOLD && vm->cause != RECONCILE_FOR_RECOVERY) {
         engine->active--;
     }
-    reconcile_free(vm->reconcile);
-    vm->reconcile = NULL;
+    drop_machine(vm);
     engine_retry_later(vm);
     engine_queue_kick(engine);
 }
@@ -420,6 +433,13 @@ int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker
     int rc;
 
     engine_fresh_id(params.txn);
+    if (cause != RECONCILE_FOR_UNDO && vm->memory.undoes[0] != '\0') {
+        rc = engine_undo_reload(vm, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    params.assess.undo = vm->undo;
     rc = reconcile_new(&params, cause, &vm->memory, &vm->reconcile, err);
     if (rc < 0) {
         return rc;
@@ -461,34 +481,48 @@ void engine_unwatch(struct engine_watch *watch)
     free(watch);
 }
 
+int engine_reconcile_watched(struct vm *vm, enum reconcile_cause cause,
+                             const struct engine_watcher *watcher, struct engine_watch **ret_watch,
+                             struct err *err)
+{
+    struct engine_watch *watch;
+    int rc = 0;
+
+    if (vm->hook != NULL || vm->starting != NULL) {
+        return err_set(err, -EBUSY, "VM %u is being started: nothing was changed", vm->vmid);
+    }
+    /* An apply may watch what is under way already; an undo is what was asked for, or not. */
+    if (vm->reconcile != NULL && (cause == RECONCILE_FOR_UNDO || vm->undo != NULL)) {
+        return err_set(err, -EBUSY, "VM %u is being changed right now (%s)", vm->vmid,
+                       reconcile_cause_name(vm->cause));
+    }
+    watch = calloc(1, sizeof(*watch));
+    if (watch == NULL) {
+        return err_oom(err);
+    }
+    *watch = (struct engine_watch){.vm = vm, .next = vm->watches, .watcher = *watcher};
+    vm->watches = watch;
+    *ret_watch = watch;
+    if (vm->reconcile == NULL) {
+        rc = engine_reconcile(vm, cause, false, err);
+        if (rc < 0) {
+            engine_unwatch(watch);
+        }
+    }
+    return rc;
+}
+
 int engine_apply(struct engine *engine, uint32_t vmid, const struct engine_watcher *watcher,
                  struct engine_watch **ret_watch, struct err *err)
 {
-    struct engine_watch *watch;
     struct vm *vm;
     int rc = engine_activate(engine, vmid, &vm, err);
 
     if (rc < 0) {
         return rc;
     }
-    if (vm->hook != NULL || vm->starting != NULL) {
-        return err_set(err, -EBUSY, "VM %u is being started: nothing was changed", vmid);
-    }
-    watch = calloc(1, sizeof(*watch));
-    if (watch == NULL) {
-        engine_settle(vm);
-        return err_oom(err);
-    }
     vm->busy++;
-    *watch = (struct engine_watch){.vm = vm, .next = vm->watches, .watcher = *watcher};
-    vm->watches = watch;
-    *ret_watch = watch;
-    if (vm->reconcile == NULL) {
-        rc = engine_reconcile(vm, RECONCILE_FOR_APPLY, false, err);
-        if (rc < 0) {
-            engine_unwatch(watch);
-        }
-    }
+    rc = engine_reconcile_watched(vm, RECONCILE_FOR_APPLY, watcher, ret_watch, err);
     vm->busy--;
     engine_settle(vm);
     return rc;

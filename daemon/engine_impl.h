@@ -72,6 +72,7 @@ struct vm {
 
     struct reconcile *reconcile;
     enum reconcile_cause cause;
+    struct undo *undo; /* what it undoes; NULL: it goes by the fingerprint */
     struct pve_call *call;
     struct api_request *delayed; /* waits for PVE's lock to be free */
     int64_t delayed_until;
@@ -161,6 +162,8 @@ void engine_set_state(struct engine *engine, uint32_t vmid, enum vm_state state,
                       const char *detail);
 const char *engine_state_name(enum vm_state state);
 struct vm *engine_find(struct engine *engine, uint32_t vmid);
+/* Does the journal hold something that was begun and must be ended? */
+bool engine_has_debt(const struct vm *vm);
 /* Finds or makes it, with its memory from the journal. */
 int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struct err *err);
 /* Frees it where nothing is going on any more. */
@@ -219,12 +222,22 @@ void engine_survey_doubt(struct engine *engine);
  * engine_drive_resume() comes when it is not, or cannot be had, or takes too long. */
 bool engine_survey_needed(struct vm *vm);
 
+/* --- engine_undo.c --- */
+/* The undo that the journal says was left half done, into vm->undo. One that cannot be read any
+ * more is closed in the journal. */
+int engine_undo_reload(struct vm *vm, struct err *err);
+
 /* --- engine_drive.c --- */
 void engine_drive_resume(struct vm *vm); /* ends awaits_survey */
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err);
 /* Drops one that has not changed anything yet. */
 void engine_drop_reconcile(struct vm *vm);
 void engine_retry_later(struct vm *vm);
+/* Begins one for somebody who watches it. -EBUSY: the VM is being started, or something else is
+ * under way that is not what they asked for. */
+int engine_reconcile_watched(struct vm *vm, enum reconcile_cause cause,
+                             const struct engine_watcher *watcher, struct engine_watch **ret_watch,
+                             struct err *err);
 void engine_watch_done(struct vm *vm, const char *outcome, const char *detail,
                        const struct plan *plan);
 

@@ -77,12 +77,11 @@ static bool may_rewrite_early(struct engine *engine, const struct assessment *a,
 static void say_why_not(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     if (!a->attached) {
-        engine_say(
-            engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
-            "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
-            "it with 'qm set %u --hookscript local:snippets/pve-hwid', or change the VM once "
-            "with 'pve-hwid apply %u'",
-            vmid, vmid, vmid);
+        engine_say(engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
+                   "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
+                   "it with 'pve-hwid attach %u', or change the VM once "
+                   "with 'pve-hwid apply %u'",
+                   vmid, vmid, vmid);
     }
 }
 
@@ -117,6 +116,13 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
 
     if (vm != NULL && (vm->reconcile != NULL || vm->hook != NULL || vm->starting != NULL)) {
         vm->look_again = true; /* at its end */
+        return;
+    }
+    if (vm != NULL && vm->memory.undoes[0] != '\0') { /* left when the VM was started */
+        vm->busy++;
+        (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* the timer tries again */
+        vm->busy--;
+        engine_settle(vm);
         return;
     }
     rc = engine_assess(engine, vmid, &a, &err);

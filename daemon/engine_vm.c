@@ -116,6 +116,11 @@ struct vm *engine_find(struct engine *engine, uint32_t vmid)
     return vm;
 }
 
+bool engine_has_debt(const struct vm *vm)
+{
+    return vm->memory.open || vm->memory.start_owed || vm->memory.undoes[0] != '\0';
+}
+
 int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struct err *err)
 {
     struct vm *vm = engine_find(engine, vmid);
@@ -160,6 +165,7 @@ void engine_vm_free(struct vm *vm)
     engine_cancel(vm->call);
     api_request_free(vm->delayed);
     reconcile_free(vm->reconcile);
+    undo_free(vm->undo);
     worker_wait_free(vm->worker);
     worker_wait_free(vm->starting);
     worker_wait_free(vm->stopping);

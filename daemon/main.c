@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "engine.h"
 #include "io/file.h"
+#include "io/process.h"
 #include "io/sock.h"
 #include "journal.h"
 #include "message_ids.h"
@@ -374,5 +375,6 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return 2;
     }
+    process_forbid_dumps(); /* the API token */
     return run(&program);
 }

@@ -363,6 +363,7 @@ static void method_check(struct server_call *call, void *userdata)
 struct apply {
     struct server_call *call;
     struct engine_watch *watch;
+    char undoes[SMBIOS_UUID_SIZE]; /* "": it is no undo */
 };
 
 static void on_apply_gone(void *userdata)
@@ -389,12 +390,20 @@ static void on_apply_done(void *userdata, const char *outcome, const char *detai
     struct apply *apply = userdata;
 
     server_call_on_gone(apply->call, NULL, NULL);
-    server_call_reply(apply->call, json_pack("{s:s, s:s, s:O?}", "outcome", outcome, "detail",
-                                             detail, "plan", plan));
+    server_call_reply(apply->call, json_pack("{s:s, s:s, s:O?, s:s*}", "outcome", outcome, "detail",
+                                             detail, "plan", plan, "undoes",
+                                             apply->undoes[0] == '\0' ? NULL : apply->undoes));
     free(apply);
 }
 
-static void apply_for_real(struct server_call *call, struct methods *methods, uint32_t vmid)
+/* What a method that changes a VM was asked for. */
+struct order {
+    uint32_t vmid;
+    bool undo;
+    const char *txn; /* to be undone; NULL: the last */
+};
+
+static void carry_out(struct server_call *call, struct methods *methods, const struct order *order)
 {
     struct apply *apply = calloc(1, sizeof(*apply));
     struct engine_watcher watcher = {on_apply_progress, on_apply_done, apply};
@@ -404,49 +413,77 @@ static void apply_for_real(struct server_call *call, struct methods *methods, ui
     if (apply != NULL) {
         apply->call = call;
         server_call_on_gone(call, on_apply_gone, apply);
-        rc = engine_apply(methods->engine, vmid, &watcher, &apply->watch, &err);
+        rc = order->undo
+                 ? engine_undo(methods->engine, order->vmid, order->txn, &watcher, apply->undoes,
+                               &apply->watch, &err)
+                 : engine_apply(methods->engine, order->vmid, &watcher, &apply->watch, &err);
     }
     if (rc < 0) {
         server_call_on_gone(call, NULL, NULL);
         free(apply);
-        fail(call, vmid, rc, &err);
+        fail(call, order->vmid, rc, &err);
     }
 }
 
-static void apply_dry(struct server_call *call, struct methods *methods, uint32_t vmid)
+/* What would happen, by the plan alone. */
+static const char *foretell(const json_t *plan, const char *on_hold)
 {
+    if (json_array_size(json_object_get(plan, "refusals")) > 0) {
+        return "refused";
+    }
+    if (json_array_size(json_object_get(plan, "changes")) == 0) {
+        return "unchanged";
+    }
+    return on_hold == NULL ? "differs" : "refused";
+}
+
+static void dry_run(struct server_call *call, struct methods *methods, const struct order *order)
+{
+    char undoes[SMBIOS_UUID_SIZE] = "";
+    /* An undo is for a VM that is, or will be, on hold. */
+    CLEANUP_FREE char *on_hold = order->undo ? NULL : engine_on_hold(methods->engine, order->vmid);
     struct err err = {""};
     json_t *plan = NULL;
-    CLEANUP_FREE char *on_hold = engine_on_hold(methods->engine, vmid);
-    const char *outcome = on_hold == NULL ? "differs" : "refused";
-    int rc = engine_plan(methods->engine, vmid, &plan, &err);
+    int rc = order->undo
+                 ? engine_undo_plan(methods->engine, order->vmid, order->txn, undoes, &plan, &err)
+                 : engine_plan(methods->engine, order->vmid, &plan, &err);
 
     if (rc < 0) {
-        fail(call, vmid, rc, &err);
+        fail(call, order->vmid, rc, &err);
         return;
     }
-    if (json_array_size(json_object_get(plan, "refusals")) > 0) {
-        outcome = "refused";
-    } else if (json_array_size(json_object_get(plan, "changes")) == 0) {
-        outcome = "unchanged";
+    server_call_reply(call, json_pack("{s:s, s:s, s:o, s:s*}", "outcome", foretell(plan, on_hold),
+                                      "detail", "dry run: nothing was changed", "plan", plan,
+                                      "undoes", undoes[0] == '\0' ? NULL : undoes));
+}
+
+static void method_change(struct server_call *call, struct methods *methods, bool undo)
+{
+    struct wire_fields f = {.object = server_call_parameters(call)};
+    struct order order = {
+        .vmid = (uint32_t)wire_get_int(&f, "vmid", WIRE_NEEDED, WIRE_VMID_MIN, WIRE_VMID_MAX),
+        .undo = undo,
+        .txn = undo ? wire_get_string(&f, "txn", WIRE_OPTIONAL) : NULL,
+    };
+    bool dry = wire_get_bool(&f, "dry_run", WIRE_OPTIONAL);
+
+    if (!wire_fields_done(&f)) {
+        server_call_bad(call, f.bad);
+    } else if (dry) {
+        dry_run(call, methods, &order);
+    } else {
+        carry_out(call, methods, &order);
     }
-    server_call_reply(call, json_pack("{s:s, s:s, s:o}", "outcome", outcome, "detail",
-                                      "dry run: nothing was changed", "plan", plan));
 }
 
 static void method_apply(struct server_call *call, void *userdata)
 {
-    struct wire_fields f = {.object = server_call_parameters(call)};
-    int64_t vmid = wire_get_int(&f, "vmid", WIRE_NEEDED, WIRE_VMID_MIN, WIRE_VMID_MAX);
-    bool dry_run = wire_get_bool(&f, "dry_run", WIRE_OPTIONAL);
+    method_change(call, userdata, false);
+}
 
-    if (!wire_fields_done(&f)) {
-        server_call_bad(call, f.bad);
-    } else if (dry_run) {
-        apply_dry(call, userdata, (uint32_t)vmid);
-    } else {
-        apply_for_real(call, userdata, (uint32_t)vmid);
-    }
+static void method_undo(struct server_call *call, void *userdata)
+{
+    method_change(call, userdata, true);
 }
 
 /* --- hold and resume
@@ -554,6 +591,7 @@ const struct server_method methods_table[] = {
     {"io.pvehwid.Report", SERVER_ROOT_ONLY, method_report},
     {"io.pvehwid.Check", SERVER_ROOT_ONLY, method_check},
     {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
+    {"io.pvehwid.Undo", SERVER_ROOT_ONLY, method_undo},
     {"io.pvehwid.Hold", SERVER_ROOT_ONLY, method_hold},
     {"io.pvehwid.Resume", SERVER_ROOT_ONLY, method_resume},
     {"io.pvehwid.Running", SERVER_ROOT_ONLY, method_running},

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "cli/client.h"
 #include "io/file.h"
 #include "io/run.h"
 
@@ -94,6 +95,27 @@ int admin_run(const char *const *argv, unsigned limit_ms, json_t **ret, struct e
     return *ret != NULL ? 0
                         : err_set(err, -EPROTO, "%s %s: its answer is no JSON: %s", argv[0],
                                   argv[1] != NULL ? argv[1] : "", error.text);
+}
+
+int admin_ask_daemon(const struct cli *cli, const char *method, uint32_t vmid, json_t **ret_answer,
+                     bool *ret_error, struct err *err)
+{
+    CLEANUP(client_close) struct client client = {.fd = -1};
+    CLEANUP(wire_reply_fini) struct wire_reply reply = {0};
+    CLEANUP_FREE char *name = str_printf("io.pvehwid.%s", method);
+    json_auto_t *parameters = vmid == 0 ? json_object()
+                                        : json_pack("{s:I}", "vmid", (json_int_t)vmid);
+    int rc = name == NULL || parameters == NULL
+                 ? err_oom(err)
+                 : client_open(&client, cli->socket, ADMIN_DAEMON_MS, err);
+
+    rc = rc < 0 ? rc : client_send(&client, name, parameters, false, err);
+    rc = rc < 0 ? rc : client_receive(&client, &reply, err);
+    if (rc == 0) {
+        *ret_answer = json_incref(reply.parameters);
+        *ret_error = reply.error != NULL;
+    }
+    return rc;
 }
 
 char *admin_command_line(char *const *argv)

@@ -20,7 +20,8 @@
 
 enum {
     ADMIN_COMMAND_MS = 60 * 1000, /* PVE waits 10 s for a lock, and loads half a second of Perl */
-    ADMIN_NODE_MS = 20 * 1000,    /* another node, by ssh */
+    ADMIN_DAEMON_MS = 10 * 1000,
+    ADMIN_NODE_MS = 20 * 1000, /* another node, by ssh */
     ADMIN_OUTPUT_MAX = 8 * 1024 * 1024,
     ADMIN_HOOK_MAX = 16 * 1024 * 1024, /* of the hook program */
 };
@@ -56,6 +57,10 @@ enum cli_exit admin_open(const struct cli *cli, struct admin *admin);
 /* One of PVE's commands. *ret (may be NULL: none is wanted) is its answer as JSON. A command that
  * fails is -EREMOTEIO with its own words in `err`. */
 int admin_run(const char *const *argv, unsigned limit_ms, json_t **ret, struct err *err);
+/* One call of io.pvehwid to the daemon, without a word to anybody: *ret_answer are the last reply's
+ * parameters, *ret_error (may be NULL) whether they are those of an error. */
+int admin_ask_daemon(const struct cli *cli, const char *method, uint32_t vmid, json_t **ret_answer,
+                     bool *ret_error, struct err *err);
 /* What `argv` looks like in a shell; NULL: no memory. */
 char *admin_command_line(char *const *argv);
 

@@ -3,15 +3,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/str.h"
-#include "cli/client.h"
 #include "cli/doctor.h"
 #include "core/netdev.h"
 #include "core/requests.h"
-#include "core/wire.h"
 
 enum {
-    DAEMON_MS = 10 * 1000,
     HTTP_UNAUTHORIZED = 401,
     OLDEST_PVE = 8,
 };
@@ -76,24 +74,6 @@ void doctor_api(struct doctor *d)
 
 /* --- daemon ----------------------------------------------------------------------------------- */
 
-static int ask_daemon(const struct doctor *d, json_t **ret_status, struct err *err)
-{
-    CLEANUP(client_close) struct client client = {.fd = -1};
-    CLEANUP(wire_reply_fini) struct wire_reply reply = {0};
-    json_auto_t *none = json_object();
-    int rc = none == NULL ? err_oom(err) : client_open(&client, d->cli->socket, DAEMON_MS, err);
-
-    rc = rc < 0 ? rc : client_send(&client, "io.pvehwid.Status", none, false, err);
-    rc = rc < 0 ? rc : client_receive(&client, &reply, err);
-    if (rc == 0 && reply.error != NULL) {
-        rc = err_set(err, -EPROTO, "the daemon answers %s", reply.error);
-    }
-    if (rc == 0) {
-        *ret_status = json_incref(reply.parameters);
-    }
-    return rc;
-}
-
 static void judge_daemon_api(struct doctor *d, const json_t *api)
 {
     const char *detail = json_string_value(json_object_get(api, "detail"));
@@ -142,8 +122,13 @@ void doctor_daemon(struct doctor *d)
 {
     json_auto_t *status = NULL;
     struct err err = {""};
+    bool failed = false;
+    int rc = admin_ask_daemon(d->cli, "Status", 0, &status, &failed, &err);
 
-    if (ask_daemon(d, &status, &err) < 0) {
+    if (rc == 0 && failed) {
+        rc = err_set(&err, -EPROTO, "the daemon does not tell how it is");
+    }
+    if (rc < 0) {
         findings_cure(&d->found, findings_add(&d->found, "daemon", FINDING_FAIL, "%s", err.text),
                       "systemctl restart pve-hwidd.socket pve-hwidd.service");
         return;

@@ -103,6 +103,20 @@ static enum cli_exit carry_out(const struct hook_job *job, const struct vm_hook 
     return CLI_OK;
 }
 
+/* From now on the VM may be rewritten early. Resume is the daemon's word for "look again", whether
+ * there was a hold or not; one that there is counts all the same. */
+static void tell_daemon(const struct cli *cli, uint32_t vmid)
+{
+    json_auto_t *answer = NULL;
+    struct err err = {""};
+    bool failed = false;
+
+    if (admin_ask_daemon(cli, "Resume", vmid, &answer, &failed, &err) < 0) {
+        cli_note(cli, "VM %u: the daemon was not told and looks at it at its next start: %s",
+                 (unsigned)vmid, err.text);
+    }
+}
+
 /* --- telling ---------------------------------------------------------------------------------- */
 
 static const char *word_of(enum cli_exit code, bool changes, bool dry_run)
@@ -163,6 +177,9 @@ static enum cli_exit do_one(const struct cli *cli, const struct hook_job *job, u
     }
     if (deed.code == CLI_OK && deed.changes && !job->dry_run) {
         deed.code = carry_out(job, vm, &deed, &err);
+        if (deed.code == CLI_OK && deed.tells) {
+            tell_daemon(cli, vmid);
+        }
     }
     if (tell(cli, list, vmid, word_of(deed.code, deed.changes, job->dry_run),
              style_of(deed.code, deed.changes), err.text[0] != '\0' ? err.text : deed.why) < 0) {

@@ -17,6 +17,7 @@ struct hook_deed {
     bool sets;              /* qm set is called at all */
     const char *note;       /* to write before, as its former hookscript */
     bool removes_note;      /* after; or before, where ours takes the place of none */
+    bool tells;             /* the daemon is to look at the VM now */
     char why[ERR_TEXT_MAX]; /* a remark or the reason; "" */
 };
 

@@ -112,10 +112,6 @@ static int make_plan(struct assessment *a, const struct assess_params *params,
     }
     input.fixed = slots;
     rc = pveconf_apply_pending(a->conf, &next);
-    if (rc == 0 && params->undo != NULL) { /* there may be no fingerprint any more */
-        rc = undo_plan(params->undo, params->vmid, next, &a->plan);
-        return rc < 0 ? err_oom(err) : 0;
-    }
     rc = rc < 0 ? rc : name_machine(a);
     rc = rc < 0 ? rc : claims_judge(params->claims, params->vmid, a->fp, next, &others);
     if (rc < 0) {
@@ -126,6 +122,15 @@ static int make_plan(struct assessment *a, const struct assess_params *params,
     input.conf = next;
     rc = plan_make(&input, &a->plan, err);
     return rc < 0 ? rc : keep_twin(a, &others) < 0 ? err_oom(err) : 0;
+}
+
+static int make_undo_plan(struct assessment *a, const struct assess_params *params, struct err *err)
+{
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL;
+    int rc = pveconf_apply_pending(a->conf, &next);
+
+    rc = rc < 0 ? rc : undo_plan(params->undo, params->vmid, next, &a->plan);
+    return rc < 0 ? err_oom(err) : 0;
 }
 
 static int read_config(const struct assess_texts *texts, struct assessment *a, struct err *err)
@@ -210,7 +215,8 @@ int assess(const struct assess_texts *texts, const struct assess_params *params,
         }
     }
     if (a->outcome == ASSESS_PLANNED) {
-        rc = make_plan(a, params, fixed, n_fixed, &why);
+        rc = params->undo != NULL ? make_undo_plan(a, params, &why)
+                                  : make_plan(a, params, fixed, n_fixed, &why);
         if (rc == 0 && a->on_hold != NULL && params->undo == NULL) {
             rc = notes_add(&a->plan->notes,
                            "the VM is %s: nothing is changed until 'pve-hwid resume %u'",

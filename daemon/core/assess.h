@@ -45,10 +45,10 @@ struct assess_params {
     const struct machine_list *machines; /* may be NULL */
     enum fingerprint_drift on_drift;     /* for fingerprints that do not say */
     enum fingerprint_on_error on_error;
-    const struct claims *claims; /* who else has which identity; may be NULL */
     /* Where the plan comes from: NULL: the fingerprint; else a change set that is to be undone,
      * whatever the fingerprint says, or none. */
     const struct undo *undo;
+    const struct claims *claims; /* who else has which identity; may be NULL */
 };
 
 /* A disk that must stay where it is in this look, and why (its volume is away). */

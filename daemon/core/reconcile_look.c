@@ -32,10 +32,12 @@ bool reconcile_is_vm_locked(const struct api_reply *reply)
 }
 
 /* pveproxy's own codes for a pvedaemon that does not answer, and overload: as good as unreachable.
- */
+ * So is a PVE whose parts do not reach each other: "Unable to load access control list: Connection
+ * refused" is what it says to every call while pmxcfs restarts. */
 bool reconcile_is_passing(const struct api_reply *reply)
 {
     return reply->result == API_UNREACHABLE || reply->result == API_LOST || reply->status >= 502 ||
+           (reply->status == 500 && strstr(message_of(reply), "Connection refused") != NULL) ||
            reconcile_is_lock_timeout(reply);
 }
 

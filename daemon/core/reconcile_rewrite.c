@@ -83,6 +83,17 @@ static int replan(struct reconcile *r, struct reconcile_action *out)
     return reconcile_go_to(r, STATE_STATUS, out);
 }
 
+/* Does this answer speak of the disk, and not of the VM? Its volume or storage is away (06p), it is
+ * a path of the node, or it is another VM's and the token may not look at that storage (06o). */
+static bool is_about_the_disk(const struct api_reply *reply)
+{
+    if (reply->result != API_REFUSED || reconcile_is_passing(reply)) {
+        return false;
+    }
+    return reply->status == 500 || (reply->status == 403 && reply->message != NULL &&
+                                    strstr(reply->message, "(/storage/") != NULL);
+}
+
 int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
                        struct reconcile_action *out)
 {
@@ -102,7 +113,7 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
     if (reconcile_is_vm_locked(reply)) {
         return reconcile_wait_for_unlock(r, reply->message, out);
     }
-    if (reply->result == API_REFUSED && reply->status == 500 && !reconcile_is_lock_timeout(reply)) {
+    if (is_about_the_disk(reply)) {
         return fix_disk(r, step, reply->message, out);
     }
     return reconcile_api_trouble(r, reply, STATE_STATUS, out);
@@ -119,9 +130,10 @@ int reconcile_enter_begin(struct reconcile *r, struct reconcile_action *out)
                                   a->plan);
     int rc;
 
-    record = record_bind(record, a->ctime, a->name);
-    if (record == NULL || (undo != NULL && !record_set_undoes(record, undo->txn))) {
-        json_decref(record);
+    /* What is taken back makes no VM of ours. */
+    record = undo != NULL ? record_undoes(record, undo->txn)
+                          : record_bind(record, a->ctime, a->name);
+    if (record == NULL) {
         return -ENOMEM;
     }
     rc = reconcile_take_steps(r, json_object_get(record, "steps"));
@@ -165,13 +177,18 @@ int reconcile_on_gate(struct reconcile *r, const struct reconcile_event *event,
     if (event->reply->result != API_OK) {
         return reconcile_api_trouble(r, event->reply, STATE_GATE, out);
     }
+    if (reconcile_reply_runs(event->reply) && r->n_applied > 0) {
+        /* Perhaps it ran already when our last call came: what did PVE make of that? */
+        r->runs = true;
+        r->revert_tries = 0;
+        return reconcile_go_to(r, STATE_LOOK, out);
+    }
     if (reconcile_reply_runs(event->reply)) {
         r->retry = true;
-        return reconcile_conclude(
-            r, RECONCILE_RUNNING, out,
-            "VM %u was started meanwhile: %zu of %zu steps were done, the rest "
-            "when it is stopped",
-            r->params.vm.vmid, r->n_applied, r->n_steps);
+        return reconcile_conclude(r, RECONCILE_RUNNING, out,
+                                  "VM %u was started meanwhile: its hardware is changed when it is "
+                                  "stopped",
+                                  r->params.vm.vmid);
     }
     return reconcile_go_to(r, STATE_STEP_DIGEST, out);
 }

@@ -66,17 +66,17 @@ json_t *record_begin(struct record_head head, const char *cause, const char *key
     return with_json(record, "steps", record_steps_to_json(plan));
 }
 
+json_t *record_undoes(json_t *begin, const char *txn)
+{
+    return with_text(begin, "undoes", txn);
+}
+
 json_t *record_bind(json_t *begin, int64_t ctime, const char *name)
 {
     if (ctime == 0 || *name == '\0') {
         return begin;
     }
     return with_text(with_json(begin, "ctime", json_integer((json_int_t)ctime)), "machine", name);
-}
-
-bool record_set_undoes(json_t *begin, const char *txn)
-{
-    return json_object_set_new(begin, "undoes", make_string(txn)) == 0;
 }
 
 json_t *record_step(struct record_head head, size_t step, const char *message)

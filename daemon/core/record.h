@@ -49,8 +49,8 @@ json_t *record_begin(struct record_head head, const char *cause, const char *key
 /* A `begin` that says which VM becomes which machine: its creation (0: not known) and its name
  * (identity_name()). Takes the reference and gives it back. */
 json_t *record_bind(json_t *begin, int64_t ctime, const char *name);
-/* Adds to a `begin` that it undoes that change set. False: no memory. */
-bool record_set_undoes(json_t *begin, const char *txn);
+/* Likewise: it undoes that change set. */
+json_t *record_undoes(json_t *begin, const char *txn);
 /* `message` NULL: it was carried out. */
 json_t *record_step(struct record_head head, size_t step, const char *message);
 json_t *record_stuck(struct record_head head, const char *keys, const char *message);

@@ -87,9 +87,8 @@ static const struct plan_set *disk_of(const struct plan_step *step)
     return NULL;
 }
 
-/* How the disk of a step stands: as the step left it, as it was before, or otherwise. */
-static enum reconcile_step_fit disk_fits(const struct undoing *u, const struct plan_step *step,
-                                         const struct plan_set *disk)
+static enum reconcile_step_fit disk_fits_here(const struct undoing *u, const struct plan_step *step,
+                                              const struct plan_set *disk)
 {
     const char *at_old = now(u, step->probe);
     const char *at_new = now(u, disk->option);
@@ -104,6 +103,26 @@ static enum reconcile_step_fit disk_fits(const struct undoing *u, const struct p
     }
     return at_new == NULL && reconcile_same_value(at_old, step->probe_value) ? STEP_TO_DO
                                                                              : STEP_FOREIGN;
+}
+
+/* How the disk of a step stands: as the step left it; as it was before, or before an earlier step
+ * that brought it there; or otherwise. */
+static enum reconcile_step_fit disk_fits(const struct undoing *u, size_t index)
+{
+    const struct plan_step *step = &u->undo->steps[index];
+    enum reconcile_step_fit fit = disk_fits_here(u, step, disk_of(step));
+    const char *slot = step->probe;
+
+    for (size_t i = index; i-- > 0 && fit == STEP_FOREIGN;) {
+        const struct plan_step *earlier = &u->undo->steps[i];
+        const struct plan_set *disk = disk_of(earlier);
+
+        if (disk != NULL && str_equal(disk->option, slot)) {
+            fit = disk_fits_here(u, earlier, disk) == STEP_TO_DO ? STEP_TO_DO : STEP_FOREIGN;
+            slot = earlier->probe;
+        }
+    }
+    return fit;
 }
 
 /* An order that this step made and that nothing preceded: with the disk back under its old name it
@@ -129,34 +148,117 @@ static char *order_until_deleted(const struct plan_step *step, const char *to, c
     return buf_steal(&out);
 }
 
-/* An option that is no disk. With the disk's call where it goes, else late. */
-static int undo_option(struct undoing *u, const struct plan_step *step, const struct plan_set *set,
-                       struct plan_step *call, bool certain)
+/* A boot order may have named what was not there, without effect; PVE takes that no more. The order
+ * of those that are there; the caller's; NULL: no memory. */
+static char *order_of_present(const struct undoing *u, const char *order)
 {
-    const struct plan_set *disk = disk_of(step);
-    CLEANUP_FREE char *interim = NULL;
-    const char *is = now(u, set->option);
-    int rc;
+    CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
+    CLEANUP_FREE char *devices = str_dup(order + strlen("order="));
+    const char *separator = "";
+    char *state = NULL;
 
-    if (reconcile_same_value(is, set->old)) {
-        return 0;
-    }
-    if (set->old == NULL && step->remove != NULL && str_equal(set->option, "boot")) {
-        interim = order_until_deleted(step, disk->option, set->value);
-        if (interim == NULL) {
-            return -ENOMEM;
+    buf_adds(&out, "order=");
+    for (char *device = devices == NULL ? NULL : strtok_r(devices, ";", &state); device != NULL;
+         device = strtok_r(NULL, ";", &state)) {
+        if (now(u, device) != NULL) {
+            buf_addf(&out, "%s%s", separator, device);
+            separator = ";";
         }
     }
-    if (!reconcile_same_value(is, set->value) && !(interim != NULL && str_equal(is, interim))) {
-        return certain ? refuse_foreign(u, set->option, set->value) : 0;
+    return devices == NULL ? NULL : buf_steal(&out);
+}
+
+/* The value to go back to (NULL: the option goes), and the one that stands until the last call
+ * (NULL: none); both are the caller's. */
+static int values_of(const struct undoing *u, const struct plan_step *step,
+                     const struct plan_set *set, char **ret_old, char **ret_interim)
+{
+    const struct plan_set *disk = disk_of(step);
+
+    if (!str_equal(set->option, "boot")) {
+        return str_replace(ret_old, set->old);
     }
-    if (call != NULL && set->old != NULL) {
-        rc = plan_step_set(call, set->option, set->old);
-    } else {
-        rc = set_late(u, set->option, set->old);
+    if (set->old != NULL && str_starts(set->old, "order=")) {
+        *ret_old = order_of_present(u, set->old);
+        return *ret_old == NULL ? -ENOMEM : 0;
+    }
+    if (set->old == NULL && step->remove != NULL && disk != NULL) {
+        *ret_interim = order_until_deleted(step, disk->option, set->value);
+        return *ret_interim == NULL ? -ENOMEM : 0;
+    }
+    return str_replace(ret_old, set->old);
+}
+
+enum option_fit {
+    OPTION_BACK,    /* as before this step, or before an earlier one that set it */
+    OPTION_APPLIED, /* as this step left it, or on its way back until the last call */
+    OPTION_FOREIGN,
+};
+
+/* Against one setting of it: before, after and in between. -ENOMEM. */
+static int compare_option(const struct undoing *u, const struct plan_step *step,
+                          const struct plan_set *set, enum option_fit *ret)
+{
+    CLEANUP_FREE char *old = NULL;
+    CLEANUP_FREE char *interim = NULL;
+    const char *is = now(u, set->option);
+
+    if (values_of(u, step, set, &old, &interim) < 0) {
+        return -ENOMEM;
+    }
+    *ret = OPTION_FOREIGN;
+    if (reconcile_same_value(is, old) || reconcile_same_value(is, set->old)) {
+        *ret = OPTION_BACK;
+    } else if (reconcile_same_value(is, set->value) ||
+               (interim != NULL && str_equal(is, interim))) {
+        *ret = OPTION_APPLIED;
+    }
+    return 0;
+}
+
+/* What this step made of it counts more than what earlier ones found: a value may come twice. */
+static int option_fits(const struct undoing *u, size_t index, const struct plan_set *set,
+                       enum option_fit *ret)
+{
+    int rc = compare_option(u, &u->undo->steps[index], set, ret);
+
+    for (size_t i = index; i-- > 0 && rc == 0 && *ret == OPTION_FOREIGN;) {
+        const struct plan_step *step = &u->undo->steps[i];
+
+        for (size_t j = 0; j < step->n_sets && rc == 0 && *ret == OPTION_FOREIGN; j++) {
+            if (str_equal(step->sets[j].option, set->option)) {
+                rc = compare_option(u, step, &step->sets[j], ret);
+                /* As the earlier one left it, or before: before this one, in any case. */
+                *ret = *ret == OPTION_FOREIGN ? OPTION_FOREIGN : OPTION_BACK;
+            }
+        }
+    }
+    return rc;
+}
+
+/* An option that is no disk: in the disk's call where that goes, else in the last. */
+static int undo_option(struct undoing *u, size_t index, const struct plan_set *set,
+                       struct plan_step *call)
+{
+    CLEANUP_FREE char *old = NULL;
+    CLEANUP_FREE char *interim = NULL;
+    enum option_fit fit;
+    int rc = option_fits(u, index, set, &fit);
+
+    if (rc < 0 || fit == OPTION_BACK) {
+        return rc;
+    }
+    if (fit == OPTION_FOREIGN) {
+        return u->undo->certain[index] ? refuse_foreign(u, set->option, set->value) : 0;
+    }
+    rc = values_of(u, &u->undo->steps[index], set, &old, &interim);
+    if (rc == 0 && call != NULL && old != NULL) {
+        rc = plan_step_set(call, set->option, old);
+    } else if (rc == 0) {
+        rc = set_late(u, set->option, old);
         rc = rc < 0 || call == NULL || interim == NULL ? rc : plan_step_set(call, "boot", interim);
     }
-    return rc < 0 ? rc : make(u, set->option, set->old);
+    return rc < 0 ? rc : make(u, set->option, old);
 }
 
 /* PVE dropped bootdisk= when boot= got an order; without an order it counts again. */
@@ -221,7 +323,7 @@ static int undo_step(struct undoing *u, size_t index)
     int rc = 0;
 
     if (disk != NULL) {
-        switch (disk_fits(u, step, disk)) {
+        switch (disk_fits(u, index)) {
         case STEP_APPLIED:
             rc = undo_disk(u, step, disk, &call);
             break;
@@ -240,7 +342,7 @@ static int undo_step(struct undoing *u, size_t index)
     }
     for (size_t i = 0; i < step->n_sets && rc == 0; i++) {
         if (&step->sets[i] != disk) {
-            rc = undo_option(u, step, &step->sets[i], call, certain);
+            rc = undo_option(u, index, &step->sets[i], call);
             rc = rc < 0 ? rc : undo_bootdisk(u, &step->sets[i]);
         }
     }
@@ -284,7 +386,8 @@ static int build(struct undoing *u)
     CLEANUP_FREE char *why = str_printf("as it was before the change set of %s", u->undo->time);
     int rc = why == NULL ? -ENOMEM : plan_obstacles(u->b);
 
-    for (size_t i = u->undo->n; i-- > 0 && rc == 0;) {
+    /* The first thing that is not as it should be makes others look wrong that are not. */
+    for (size_t i = u->undo->n; i-- > 0 && rc == 0 && u->b->plan->refusals.n == 0;) {
         rc = undo_step(u, i);
     }
     rc = rc < 0 ? rc : add_last_call(u);

@@ -142,6 +142,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return reply
 
     def authenticate(self):
+        if not os.path.isdir(self.server.node.path("etc/pve/nodes")):       # pmxcfs is not there
+            raise PveError("Unable to load access control list: Connection refused\n")
         try:
             return access.authenticate(self.server.node, self.headers)
         except PveError as e:

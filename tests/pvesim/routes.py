@@ -11,6 +11,7 @@ import os
 import re
 
 import config
+import copies
 import schema
 import start
 import tasks
@@ -552,6 +553,44 @@ def vzdump(call):
     call.auth.need(f"/vms/{vmid}", "VM.Backup")
     return call.worker("vzdump", lambda log: start.backup(
         call.node, vmid, call.params.get("mode", "snapshot"), log, start.Caller()), ident=vmid)
+
+
+@route("POST", "/nodes/{node}/qemu/{vmid}/clone", need=("/vms/{vmid}", "VM.Clone"), daemon=True,
+       params={"newid": COUNT, "full": FLAG, "name": TEXT})
+def do_clone(call):
+    return call.worker("qmclone", lambda log: copies.clone(
+        call.node, call.vmid, int(call.params["newid"]), call.params.get("name"),
+        call.flag("full"), log))
+
+
+@route("POST", "/nodes/{node}/qemu/{vmid}/template", need=("/vms/{vmid}", "VM.Allocate"),
+       daemon=True)
+def do_template(call):
+    return call.worker("qmtemplate", lambda log: copies.template(call.node, call.vmid))
+
+
+@route("DELETE", "/nodes/{node}/qemu/{vmid}", need=("/vms/{vmid}", "VM.Allocate"), daemon=True,
+       params={"purge": FLAG, "skiplock": FLAG})
+def do_destroy(call):
+    return call.worker("qmdestroy", lambda log: copies.destroy(call.node, call.vmid))
+
+
+@route("POST", "/nodes/{node}/qemu", daemon=True, params={
+    "vmid": COUNT, "archive": TEXT, "start": FLAG, "unique": FLAG, "force": FLAG, "storage": TEXT})
+def do_restore(call):
+    vmid = int(call.params["vmid"])
+    call.auth.need(f"/vms/{vmid}", "VM.Allocate")
+    if "archive" not in call.params:
+        raise PveError("a new VM without an archive is not simulated\n")
+
+    def work(log):
+        copies.restore(call.node, call.params["archive"], vmid, call.flag("unique"),
+                       call.flag("force"), log)
+        if call.flag("start"):
+            log("Execute autostart")        # nobody waits for it: it outlives this worker
+            tasks.spawn(call.node, "qmstart", vmid, call.auth.name, lambda inner: start.start(
+                call.node, vmid, inner, start.Caller()))
+    return call.worker("qmrestore", work, ident=vmid)
 
 
 @route("POST", "/nodes/{node}/startall", daemon=True, params={"vms": TEXT, "force": FLAG})

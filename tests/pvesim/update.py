@@ -152,7 +152,7 @@ def _check_storages(change):
         elif is_cdrom(value):
             change.auth.need_any(f"/storage/{storage}", "Datastore.AllocateSpace",
                                  "Datastore.Audit")
-        elif name.partition("/")[0] != str(change.vmid):
+        elif ("/" + name).split("/")[-2] != str(change.vmid):       # the owner, also of a linked clone
             change.node.storage_path(storage)
             change.auth.need(f"/storage/{storage}", "Datastore.Audit")
         change.node.storage_path(storage)
@@ -320,7 +320,8 @@ def _leave_boot_order(conf, name):
     devices = boot[6:].split(";")
     if name in devices:
         devices.remove(name)
-        conf.pending["boot"] = "order=" + ";".join(devices)
+        # An order of nothing is an empty value, which reads back as one blank.
+        conf.pending["boot"] = "order=" + ";".join(devices) if devices else ""
 
 
 def _set_option(node, conf, name, value):

@@ -14,6 +14,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tap import (BUILD, Skip, checked_node, equal, fingerprint, imported, run, small_fingerprint,
                  wait_for)
+from admin import bare_node, join, root
 from schemas import TOP, Draft7Validator, Schemas, load
 
 sys.path.insert(0, os.path.join(TOP, "tests", "helpers"))
@@ -83,6 +84,29 @@ def test_verbs_without_a_daemon():
         equal(len(offline("capture", two, "-o", out)["vms"]), 2, "VMs in one file")
 
 
+def test_commands_of_root():
+    needed()
+    if os.geteuid() != 0:
+        raise Skip("only root sets up a node")
+    with bare_node() as node:
+        def check(verb, *words, code=0):
+            done = root(node, verb, *words, "--json")
+            equal(done.returncode, code, f"exit of {verb} {words}: {done.stdout} {done.stderr}")
+            return ALL.check(verb, done.stdout)
+        check("setup", "--no-start", "--dry-run", code=3)
+        check("doctor", code=1)
+        join(node, "pve2")
+        check("setup", "--no-start")
+        node.start_daemon()
+        node.vm(105, imported(105), hook=False)
+        node.fingerprint(105, small_fingerprint(), cluster=True)
+        check("attach", "105", "106", code=1)
+        check("doctor", code=1)
+        check("setup", "--no-start", "--remove", code=5)
+        check("detach", "--all")
+        check("detach", "105")
+
+
 def test_capture_from_vcenter():
     needed()
     if shutil.which("openssl") is None:
@@ -101,25 +125,34 @@ def test_capture_from_vcenter():
             vc.close()
 
 
+def named(number):
+    """A fingerprint that nobody else has."""
+    return {"format": 1, "smbios": {"uuid": f"9b1a4d56-1100-3322-4455-667788{number:06d}"}}
+
+
 def test_verbs_with_a_daemon():
     needed()
     with checked_node() as node:
         node.vm(105, imported(105))
         node.fingerprint(105, fingerprint())
         node.vm(106, imported(106), hook=False)
-        node.fingerprint(106, small_fingerprint(), cluster=True)
+        node.fingerprint(106, named(106), cluster=True)
         node.vm(107, imported(107))
         node.fingerprint(107, "{ this is none")
-        node.fingerprint(108, small_fingerprint())
+        node.fingerprint(108, named(108))
+        for vmid in (109, 110):     # one identity for two: refused
+            node.vm(vmid, imported(vmid))
+            node.fingerprint(vmid, named(109))
         node.start_daemon(early=0)
         wait_for("all are looked at", lambda: "unknown" not in told(node, "status", code=1)["by_state"])
         told(node, "list")
         told(node, "check", code=1)
         told(node, "check", "105", code=3)
+        told(node, "check", "109", code=5)
         told(node, "check", "105", "--report", code=3)
         told(node, "plan", "105", code=3)
         told(node, "plan", "105", "--report", code=3)
-        told(node, "plan", "109", code=1)
+        told(node, "plan", "120", code=1)
         told(node, "apply", "105", "--dry-run", code=3)
         hold = ("--config", node.path("etc/pve-hwid/pve-hwid.conf"))
         told(node, "hold", "105", "--why", "the licence server is away", *hold)

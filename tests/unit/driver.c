@@ -85,6 +85,7 @@ static void compare_memory(struct driver *d, const struct record_memory *other)
     compare_texts(d, "held_key", m->held_key, other->held_key);
     compare_texts(d, "settled_key", m->settled_key, other->settled_key);
     compare_texts(d, "settled_why", m->settled_why, other->settled_why);
+    compare_texts(d, "undoes", m->undoes, other->undoes);
     compare_texts(d, "last_txn", m->last_txn, other->last_txn);
     compare_texts(d, "last_time", m->last_time, other->last_time);
 }
@@ -135,8 +136,10 @@ static void texts_fini(struct texts *t)
 
 static struct assess_params assess_params(const struct driver *d)
 {
-    return (struct assess_params){
-        .vmid = DRIVER_VMID, .on_drift = FINGERPRINT_DRIFT_RESTART, .on_error = d->on_error};
+    return (struct assess_params){.vmid = DRIVER_VMID,
+                                  .on_drift = FINGERPRINT_DRIFT_RESTART,
+                                  .on_error = d->on_error,
+                                  .undo = d->undo};
 }
 
 struct assessment *driver_assess(struct driver *d)
@@ -188,7 +191,10 @@ static struct reconcile_params params_of(const struct driver *d)
 {
     struct reconcile_params params = {
         .vm = {.node = "n1", .vmid = DRIVER_VMID},
-        .assess = assess_params(d),
+        .assess = {.vmid = DRIVER_VMID,
+                   .on_drift = FINGERPRINT_DRIFT_RESTART,
+                   .on_error = d->on_error,
+                   .undo = d->undo},
         .lock_patience_ms = LOCK_PATIENCE_MS,
         .start_patience_ms = START_PATIENCE_MS,
     };
@@ -250,6 +256,7 @@ static void drain_told(struct driver *d)
     while (reconcile_next_told(d->r, &told)) {
         driver_say(d, "told", told.text);
         d->told[told.kind]++;
+        d->told_twice = d->told_twice || strstr(told.text, "attached twice") != NULL;
         if (told.kind == RECONCILE_TELL_FAILED || told.kind == RECONCILE_TELL_STUCK ||
             told.kind == RECONCILE_TELL_DOWN) {
             free(d->last_failed);
@@ -274,12 +281,33 @@ static void feed(struct driver *d, struct reconcile_event *event)
     driver_say(d, "state", reconcile_state_name(d->r));
 }
 
+/* As engine_undo_reload(). */
+static void reload_undo(struct driver *d, enum reconcile_cause cause)
+{
+    if (cause == RECONCILE_FOR_UNDO) {
+        return;
+    }
+    undo_free(d->undo);
+    d->undo = NULL;
+    if (d->memory.undoes[0] != '\0' &&
+        undo_find(d->journal, DRIVER_VMID, d->memory.undoes, &d->undo, NULL) < 0) {
+        fake_pve_problem(&d->pve, "an undo that was begun is not found");
+    }
+}
+
+static bool has_debt(const struct driver *d)
+{
+    return d->memory.open || d->memory.start_owed || d->memory.undoes[0] != '\0';
+}
+
 static void begin(struct driver *d, enum reconcile_cause cause)
 {
-    const struct reconcile_params params = params_of(d);
+    struct reconcile_params params;
     struct reconcile_event go = {.type = RECONCILE_EV_GO};
 
     driver_say(d, "begin", reconcile_cause_name(cause));
+    reload_undo(d, cause);
+    params = params_of(d);
     d->reconciles++;
     if (reconcile_new(&params, cause, &d->memory, &d->r, NULL) < 0) {
         abort();
@@ -392,7 +420,7 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
         (void)fake_pve_start_by_others(&d->pve, false); /* or not: both is fine */
         d->raw_start_in_crash = false;
     }
-    if (d->memory.open || d->memory.start_owed) {
+    if (has_debt(d)) {
         begin(d, RECONCILE_FOR_RECOVERY);
         return;
     }
@@ -451,11 +479,11 @@ static void go_on(struct driver *d, enum reconcile_cause cause)
 /* What engine_drive.c's finish(), on_retry() and the queue would do next; false: nothing. */
 static bool next_cause(struct driver *d, enum reconcile_cause *ret_cause)
 {
-    *ret_cause = d->memory.open         ? RECONCILE_FOR_RECOVERY
-                 : d->memory.start_owed ? RECONCILE_FOR_HOLD
-                 : d->again             ? RECONCILE_FOR_RETRY
-                                        : RECONCILE_FOR_STOP;
-    return d->memory.open || d->memory.start_owed || d->again || d->look;
+    *ret_cause = d->memory.open || d->memory.undoes[0] != '\0' ? RECONCILE_FOR_RECOVERY
+                 : d->memory.start_owed                        ? RECONCILE_FOR_HOLD
+                 : d->again                                    ? RECONCILE_FOR_RETRY
+                                                               : RECONCILE_FOR_STOP;
+    return has_debt(d) || d->again || d->look;
 }
 
 static void run(struct driver *d, enum reconcile_cause cause)
@@ -499,6 +527,22 @@ void driver_run(struct driver *d, enum reconcile_cause cause)
     run(d, cause);
 }
 
+bool driver_undo(struct driver *d)
+{
+    undo_free(d->undo);
+    d->undo = NULL;
+    if (undo_find(d->journal, DRIVER_VMID, NULL, &d->undo, NULL) < 0) {
+        return false;
+    }
+    d->hold = "{\"format\":1,\"since\":\"t\",\"by\":\"root\"}";
+    d->hold_at = 0;
+    d->pve.may_undo = true;
+    d->undone = true;
+    begin(d, RECONCILE_FOR_UNDO);
+    run(d, RECONCILE_FOR_UNDO);
+    return true;
+}
+
 void driver_start(struct driver *d)
 {
     (void)fake_pve_start_by_others(&d->pve, true); /* what happened is in d->pve */
@@ -528,6 +572,7 @@ void driver_fini(struct driver *d)
         api_reply_fini(&d->log[i].reply);
     }
     free(d->log);
+    undo_free(d->undo);
     record_memory_fini(&d->memory);
     json_decref(d->journal);
     fake_pve_fini(&d->pve);

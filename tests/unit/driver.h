@@ -38,6 +38,8 @@ struct driver {
     int64_t give_up_ms;           /* virtual time after which a run ends, whatever it does */
     void (*trace)(const char *s); /* NULL: none */
 
+    struct undo *undo; /* what the machine undoes; NULL: it goes by the fingerprint */
+    bool undone;       /* the last thing asked for was an undo */
     struct reconcile *r;
     struct reconcile_action action; /* to be carried out next */
     json_t *journal;
@@ -47,6 +49,7 @@ struct driver {
     bool unwritten_hold, ended_running, stuck, again, look, retry_hold;
     unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start, runs_at_hold;
     unsigned told[DRIVER_TOLD_KINDS];
+    bool told_twice;   /* that a disk is attached twice */
     char *last_failed; /* text of the last TELL_FAILED or STUCK */
     char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */
     struct driver_event *log;
@@ -59,8 +62,12 @@ void driver_fini(struct driver *d);
 void driver_run(struct driver *d, enum reconcile_cause cause);
 /* Somebody starts the VM: the hook decides; where it holds, all that follows. */
 void driver_start(struct driver *d);
+/* Puts the VM on hold and undoes the last change set that did something; false: there is none. */
+bool driver_undo(struct driver *d);
 /* Goes on with what is unfinished, for another few hours. */
 void driver_settle(struct driver *d);
+/* Somebody undoes the last change set, on hold; and all that follows. False: there is none. */
+bool driver_undo(struct driver *d);
 /* Does `word` come in d->requests? How often? */
 unsigned driver_count(const struct driver *d, const char *word);
 /* What must hold when all is over; fills d->pve.problem. `volumes`: NULL-terminated. */

@@ -40,6 +40,7 @@ static const char *const names[FAULT_KINDS] = {
     [FAULT_STARTED_BACKUP] = "started-backup",
     [FAULT_EDITED_DISK] = "edited-disk",
     [FAULT_EDITED_BOOT] = "edited-boot",
+    [FAULT_HALF] = "half-applied",
 };
 
 const char *fake_fault_name(enum fake_fault_kind kind)
@@ -103,6 +104,7 @@ static void edit_disk(struct fake_pve *pve)
 
     if (key != NULL) {
         edit(pve, key, value);
+        pve->disk_edited = true;
     }
     free(key);
     free(value);
@@ -137,6 +139,9 @@ static void set_fingerprint(struct fake_pve *pve, const char *text)
 
 static void lock_for_backup(struct fake_pve *pve)
 {
+    if (fake_map_get(&pve->conf, "lock") != NULL) {
+        return;
+    }
     fake_pve_set(pve, "lock", "backup");
     pve->locked_until_ms = pve->now_ms + LOCKED_MS;
 }
@@ -226,6 +231,9 @@ bool fake_pve_strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api
         return false;
     case FAULT_EDITED_BOOT:
         edit_boot(pve);
+        return false;
+    case FAULT_HALF:
+        pve->half_writes = 1 + (unsigned)(pve->now_ms / 30 % 4); /* any */
         return false;
     case FAULT_KINDS:
         break;

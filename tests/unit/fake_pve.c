@@ -143,7 +143,7 @@ static char *start(struct fake_pve *pve, bool ours, const char *worker)
     }
     if (pve->deletes.n > 0) {
         pve->harmed_by_others = true;
-        if (ours) {
+        if (ours && pve->detached == NULL && !pve->deletes_at_first) {
             fake_pve_problem(pve, "we started the VM with a deletion pending: %s",
                              pve->deletes.items[0].key);
         }
@@ -282,7 +282,7 @@ void fake_pve_calm(struct fake_pve *pve)
 {
     pve->n_faults = 0;
     pve->away_until_ms = pve->storage_until_ms = 0;
-    pve->flock_calls = 0;
+    pve->flock_calls = pve->half_writes = 0;
     pve->stale = pve->always_stale = pve->blinks = false;
     if (pve->locked_until_ms != 0) {
         end_lock(pve);

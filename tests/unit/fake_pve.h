@@ -42,6 +42,7 @@ enum fake_fault_kind {
     FAULT_STARTED_BACKUP, /* vzdump starts it: not ours to hold */
     FAULT_EDITED_DISK,    /* somebody changes an option of a disk */
     FAULT_EDITED_BOOT,    /* somebody changes the boot order */
+    FAULT_HALF,           /* the next changing call fails after some of its writes */
     FAULT_KINDS,
 };
 const char *fake_fault_name(enum fake_fault_kind kind);
@@ -83,12 +84,13 @@ struct fake_pve {
     int64_t away_until_ms, storage_until_ms, locked_until_ms;
     bool stops_with_lock;             /* the backup that started it ends */
     bool blinks, stale, always_stale; /* no digest fits (the next call with one; all) */
-    unsigned flock_calls;             /* the flock is held for so many changing calls */
-    int64_t now_ms;                   /* the driver's clock; calls take their time on it */
-    uint64_t dice;                    /* order in which PVE walks the options of a call */
-    json_t *order;                    /* gets that order, one name a time; NULL: nobody asks */
-    bool unwatched; /* calls of somebody who may do anything: for the comparison of models */
-    bool may_undo;  /* an undo takes away what a change brought, scsihw among it */
+    unsigned half_writes; /* the next change fails after so many writes, less one; 0: it does not */
+    unsigned flock_calls; /* the flock is held for so many changing calls */
+    int64_t now_ms;       /* the driver's clock; calls take their time on it */
+    uint64_t dice;        /* order in which PVE walks the options of a call */
+    json_t *order;        /* gets that order, one name a time; NULL: nobody asks */
+    bool unwatched;       /* calls of somebody who may do anything: for the comparison of models */
+    bool may_undo;        /* an undo takes away what a change brought, scsihw among it */
 
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;
@@ -108,10 +110,12 @@ struct fake_pve {
 
     /* Somebody else carried out a deletion that was pending of ours. */
     bool harmed_by_others;
-    char *detached;       /* volumes that somebody else took off, one a line; NULL: none */
-    bool twice_live;      /* a running VM was given one image twice */
-    bool boot_edited;     /* somebody else did; the order is not ours to answer for */
-    bool we_know_it_runs; /* PVE told us so since it was started */
+    char *detached;        /* volumes that somebody else took off, one a line; NULL: none */
+    bool deletes_at_first; /* somebody's deletions were pending in the file as it was found */
+    bool twice_live;       /* a running VM was given one image twice */
+    bool disk_edited;      /* somebody else changed an option of a disk */
+    bool boot_edited;      /* somebody else did; the order is not ours to answer for */
+    bool we_know_it_runs;  /* PVE told us so since it was started */
     unsigned changes_while_running;
     char problem[FAKE_PROBLEM_SIZE]; /* the first thing that must never happen; "" */
 };

@@ -111,9 +111,11 @@ static void watch_set(struct fake_pve *pve, const struct fake_pair *pair)
 void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
 {
     const char *protection = fake_map_get(&pve->conf, "protection");
+    size_t slots = 0;
 
     for (size_t i = 0; i < pve->unread.n && pve->raw != NULL; i++) {
-        if (fake_map_get(&pve->conf, pve->unread.items[i].key) == NULL) {
+        if (fake_map_get(&pve->conf, pve->unread.items[i].key) == NULL &&
+            fake_map_get(&pve->pending, pve->unread.items[i].key) == NULL) {
             fake_pve_problem(pve, "this call makes PVE drop the line '%s: %s'",
                              pve->unread.items[i].key, pve->unread.items[i].value);
         }
@@ -122,21 +124,23 @@ void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
         const char *key = put->deletes.items[i].key;
         const char *old = fake_map_get(&pve->conf, key);
 
+        slots += fake_pve_is_disk(key);
         if (!fake_pve_is_disk(key) && !pve->may_undo) {
             fake_pve_problem(pve, "delete=%s", key);
         }
         if (old != NULL && fake_pve_is_cdrom(old)) {
             fake_pve_problem(pve, "%s is a cdrom and was deleted", key);
         }
-        if (str_equal(protection, "1")) {
+        if (fake_pve_is_drive(key) && str_equal(protection, "1")) {
             fake_pve_problem(pve, "delete=%s of a protected VM", key);
         }
         if (put->sets.n == 0 && !pve->may_undo) {
             fake_pve_problem(pve, "%s was deleted and nothing set", key);
         }
     }
-    if (put->deletes.n > 1 && !pve->may_undo) {
-        fake_pve_problem(pve, "two slots deleted in one call");
+    /* An undo may take several options away, but no slot with them: PVE rewrites `boot` then. */
+    if (put->deletes.n > 1 && (!pve->may_undo || slots > 0)) {
+        fake_pve_problem(pve, "a slot and something else deleted in one call");
     }
     for (size_t i = 0; i < put->sets.n; i++) {
         watch_set(pve, &put->sets.items[i]);
@@ -323,7 +327,7 @@ void fake_watch_after(struct fake_pve *pve, const struct fake_put *put,
             fake_pve_problem(pve, "%s: %s appeared", pair->key, pair->value);
         }
     }
-    if (!goes_back(put)) {
+    if (!goes_back(put) && !pve->may_undo) {
         watch_boot(pve, before);
     }
 }

@@ -355,7 +355,7 @@ static void add_snapshots(struct parts *p, struct buf *out)
     unsigned n = 1 + gen_roll(p->g, 3);
 
     for (unsigned i = 0; i < n; i++) {
-        buf_addf(out, "\n[snap%u]\n%s", i, gen_one_in(p->g, 2) ? "#before the update%21\n" : "");
+        buf_addf(out, "\n[snap%u]\n%s", i, gen_one_in(p->g, 2) ? "#before%3A the update\n" : "");
         if (i > 0) {
             buf_addf(out, "parent: snap%u\n", i - 1);
         }

@@ -56,6 +56,11 @@ static void check_volumes(const struct property *p, struct driver *d)
         if (volume[0] == '/' && is_excused(d, volume)) {
             continue; /* a device of the node: PVE keeps no unusedN of it */
         }
+        /* Somebody meddled with the very disk that was half through: nobody can tell which slot is
+         * meant, and everybody was told. */
+        if (used == 2 && unused == 0 && d->pve.disk_edited && d->told_twice) {
+            continue;
+        }
         if (used + unused != 1 || (used == 0 && !is_excused(d, volume))) {
             fake_pve_problem(&d->pve, "%s was %s and is in %u slots and %u unused ones", volume,
                              pair->key, used, unused);

@@ -10,6 +10,17 @@
 #include "base/str.h"
 #include "core/drive.h"
 
+/* Is the option set, or deleted, by this step? */
+static bool step_names(const struct plan_step *step, const char *option)
+{
+    for (size_t i = 0; i < step->n_sets; i++) {
+        if (str_equal(step->sets[i].option, option)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *step_value(const struct plan_step *step, const char *option)
 {
     for (size_t i = 0; i < step->n_sets; i++) {
@@ -71,8 +82,15 @@ static int check_set(const struct pveconf *conf, const struct plan_step *step,
     CLEANUP_FREE char *volume = NULL;
     CLEANUP_FREE char *old = NULL;
     const char *now = pveconf_get(conf, set->option);
-    int rc = volume_of(set->option, set->value, &volume);
+    struct drive_slot slot;
+    int rc;
 
+    if (set->value == NULL) { /* with a disk in the same call PVE would rewrite the boot order */
+        return now == NULL || drive_slot_parse(set->option, &slot) || step->probe != NULL
+                   ? err_set(err, -EINVAL, "delete=%s", set->option)
+                   : 0;
+    }
+    rc = volume_of(set->option, set->value, &volume);
     if (rc > 0) {
         return 0;
     }
@@ -148,7 +166,7 @@ static void add_kept(struct buf *out, const struct pveconf_section *main,
     for (size_t i = 0; i < main->n; i++) {
         const char *key = main->keys[i].key;
 
-        if (str_equal(key, step->remove) || step_value(step, key) != NULL ||
+        if (str_equal(key, step->remove) || step_names(step, key) ||
             (ordered && str_equal(key, "bootdisk"))) {
             continue;
         }
@@ -186,7 +204,9 @@ int pve_apply_step(const char *text, const struct plan_step *step, char **ret_te
     }
     add_kept(&out, &conf->sections[0], step);
     for (size_t i = 0; i < step->n_sets; i++) {
-        buf_addf(&out, "%s: %s\n", step->sets[i].option, step->sets[i].value);
+        if (step->sets[i].value != NULL) {
+            buf_addf(&out, "%s: %s\n", step->sets[i].option, step->sets[i].value);
+        }
     }
     for (size_t i = 1; i < conf->n_sections; i++) {
         add_section(&out, &conf->sections[i]);
