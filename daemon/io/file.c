@@ -126,7 +126,8 @@ int file_open_trusted(const char *path, int *ret_fd, struct err *err)
     if (rc < 0) {
         return rc;
     }
-    rc = file_open(dir_fd, name, FILE_NOFOLLOW, &fd, &why); /* first: what is not there is -ENOENT */
+    rc = file_open(dir_fd, name, FILE_NOFOLLOW, &fd,
+                   &why); /* first: what is not there is -ENOENT */
     if (rc < 0) {
         return err_set(err, rc, "%s/%s", dir, why.text); /* it speaks of `name` */
     }
