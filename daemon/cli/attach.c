@@ -87,7 +87,7 @@ static enum cli_exit attach_run(struct cli *cli, int argc, char **argv)
     CLEANUP(hook_job_fini)
     struct hook_job job = {.doing = "attach", .wants = wants, .decide = decide};
     const struct arg_option options[] = {{"all", '\0', ARG_FLAG, &job.all},
-                                         {"dry-run", '\0', ARG_FLAG, &job.dry_run},
+                                         {"dry-run", 'n', ARG_FLAG, &job.dry_run},
                                          ADMIN_OPTIONS(&job.admin)};
     struct args args;
     enum cli_exit code;
@@ -112,7 +112,7 @@ const struct verb verb_attach = {
         "For root on the node that has the VM. A hookscript that the VM has already goes on\n"
         "being run, by ours, in all phases; `detach` gives it back. The VM may run.\n\n"
         "  --all          all VMs of this node that have a fingerprint\n"
-        "  --dry-run      tells what would be done\n"
+        "  -n, --dry-run  tells what would be done\n"
         "  --config FILE  other settings than /etc/pve-hwid/pve-hwid.conf\n"
         "  --root DIR     before paths that PVE tells (a simulated node)\n\n"
         "Exit: 0 done, 3 with --dry-run where there is something to do, 4 a VM is locked,\n"

@@ -61,7 +61,7 @@ static enum cli_exit detach_run(struct cli *cli, int argc, char **argv)
     CLEANUP(hook_job_fini)
     struct hook_job job = {.doing = "detach", .wants = wants, .decide = decide};
     const struct arg_option options[] = {{"all", '\0', ARG_FLAG, &job.all},
-                                         {"dry-run", '\0', ARG_FLAG, &job.dry_run},
+                                         {"dry-run", 'n', ARG_FLAG, &job.dry_run},
                                          {"drop-former", '\0', ARG_FLAG, &job.drop_former},
                                          ADMIN_OPTIONS(&job.admin)};
     struct args args;
@@ -81,7 +81,7 @@ const struct verb verb_detach = {
     .details = "For root on the node that has the VM. The VM may run. Its fingerprint stays, and\n"
                "without our hook nothing is changed on its own any more.\n\n"
                "  --all          all VMs of this node that have our hook\n"
-               "  --dry-run      tells what would be done\n"
+               "  -n, --dry-run  tells what would be done\n"
                "  --drop-former  does not give a former hookscript back\n"
                "  --config FILE  other settings than /etc/pve-hwid/pve-hwid.conf\n"
                "  --root DIR     before paths that PVE tells (a simulated node)\n\n"

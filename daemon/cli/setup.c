@@ -10,7 +10,6 @@
 
 #include "base/str.h"
 #include "cli/api_ask.h"
-#include "cli/secrets.h"
 #include "cli/setup_do.h"
 #include "cli/vm_hooks.h"
 #include "core/requests.h"
@@ -21,7 +20,7 @@ struct setup {
     struct admin admin;
     bool dry_run, remove, no_start;
     json_t *roles, *users, *tokens, *acl, *storage;
-    char *token_name, *token_problem, *memory_file, *cluster_dir, *other_snippet;
+    char *token_name, *token_problem, *memory_file, *cluster_dir, *other_snippet, *hook_needed_by;
     struct setup_facts facts;
 };
 
@@ -37,6 +36,7 @@ static void setup_fini(struct setup *setup)
     free(setup->memory_file);
     free(setup->cluster_dir);
     free(setup->other_snippet);
+    free(setup->hook_needed_by);
     admin_fini(&setup->admin);
 }
 
@@ -249,29 +249,53 @@ static enum cli_exit check_cluster(const struct cli *cli, const struct admin *ad
     return CLI_OK;
 }
 
+enum { NAMES_MAX = 512 }; /* of VMs in a sentence: more than anybody reads */
+
+/* "105 (pve1), 106 (pve2)": those for which `is` holds; "" for none. The caller's; NULL: no memory.
+ */
+static char *name_vms(const struct vm_hooks *vms, bool (*is)(const struct vm_hook *), size_t *ret_n)
+{
+    struct buf names = BUF_INIT(NAMES_MAX);
+
+    *ret_n = 0;
+    for (size_t i = 0; i < vms->n; i++) {
+        if (is(&vms->items[i])) {
+            buf_addf(&names, "%s%u (%s)", *ret_n > 0 ? ", " : "", (unsigned)vms->items[i].vmid,
+                     vms->items[i].node);
+            (*ret_n)++;
+        }
+    }
+    if (names.error == -EFBIG) {
+        names.error = 0; /* what fits is there */
+    }
+    buf_add(&names, "", 0);
+    return buf_steal(&names);
+}
+
 /* A VM whose hookscript is gone does not start. */
-static enum cli_exit check_attached(const struct cli *cli, const struct setup *setup)
+static enum cli_exit check_attached(const struct cli *cli, struct setup *setup)
 {
     CLEANUP(vm_hooks_fini) struct vm_hooks vms = {0};
-    CLEANUP(buf_fini) struct buf names = BUF_INIT(512); /* more VMIDs than anybody reads */
+    CLEANUP_FREE char *names = NULL;
     struct err err = {""};
     size_t n = 0;
 
     if (vm_hooks_read(&setup->admin, &vms, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s", err.text);
     }
-    for (size_t i = 0; i < vms.n; i++) {
-        if (vm_hook_is_ours(&vms.items[i])) {
-            buf_addf(&names, "%s%u (%s)", n++ > 0 ? ", " : "", (unsigned)vms.items[i].vmid,
-                     vms.items[i].node);
-        }
+    names = name_vms(&vms, vm_hook_is_ours, &n);
+    if (names == NULL) {
+        return cli_oom(cli);
     }
-    return n == 0 ? CLI_OK
-                  : cli_fail(cli, CLI_REFUSED,
-                             "without the hook %zu VM%s that name%s it would not start any more: "
-                             "%s%s; first, on each of these nodes: pve-hwid detach --all",
-                             n, n == 1 ? "" : "s", n == 1 ? "s" : "",
-                             names.data != NULL ? names.data : "", names.error != 0 ? ", ..." : "");
+    if (n > 0) {
+        return cli_fail(cli, CLI_REFUSED,
+                        "without the hook %zu VM%s that name%s it would not start any more: %s; "
+                        "first, on each of these nodes: pve-hwid detach --all",
+                        n, n == 1 ? "" : "s", n == 1 ? "s" : "", names);
+    }
+    setup->hook_needed_by = name_vms(&vms, vm_hook_in_snapshot, &n);
+    setup->facts.hook_needed_by = n > 0 ? setup->hook_needed_by : NULL;
+    return setup->hook_needed_by == NULL ? cli_oom(cli) : CLI_OK;
 }
 
 static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
@@ -287,7 +311,6 @@ static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
         return code;
     }
     process_forbid_dumps();
-    (void)umask(022); /* the daemon, who is nobody, must read the directories that are made here */
     rc = gather(setup, &err);
     if (rc == 0) {
         rc = setup->remove ? setup_plan_remove(&setup->facts, &plan, &err)
@@ -307,7 +330,7 @@ static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
 static enum cli_exit setup_run(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(setup_fini) struct setup setup = {0};
-    const struct arg_option options[] = {{"dry-run", '\0', ARG_FLAG, &setup.dry_run},
+    const struct arg_option options[] = {{"dry-run", 'n', ARG_FLAG, &setup.dry_run},
                                          {"remove", '\0', ARG_FLAG, &setup.remove},
                                          {"no-start", '\0', ARG_FLAG, &setup.no_start},
                                          ADMIN_OPTIONS(&setup.admin)};
@@ -333,7 +356,7 @@ const struct verb verb_setup = {
                "file, the content type `snippets` of the storage local, the hook in it, the\n"
                "directories for fingerprints, and starts the daemon. What is so already is left\n"
                "alone; a token that works is kept. Run it on every node of a cluster.\n\n"
-               "  --dry-run      shows each step and its command, and changes nothing\n"
+               "  -n, --dry-run  shows each step and its command, and changes nothing\n"
                "  --remove       takes away what setup made; refused while VMs have our hook\n"
                "  --no-start     leaves the systemd units alone\n"
                "  --config FILE  other settings than /etc/pve-hwid/pve-hwid.conf\n"

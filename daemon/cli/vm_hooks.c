@@ -253,3 +253,18 @@ bool vm_hook_is_ours(const struct vm_hook *vm)
 {
     return assess_is_our_hook(vm_hook_script(vm));
 }
+
+bool vm_hook_in_snapshot(const struct vm_hook *vm)
+{
+    for (size_t i = 0; vm->conf != NULL && i < vm->conf->n_sections; i++) {
+        const struct pveconf_section *section = &vm->conf->sections[i];
+
+        for (size_t k = 0; section->kind == PVECONF_SNAPSHOT && k < section->n; k++) {
+            if (str_equal(section->keys[k].key, "hookscript") &&
+                assess_is_our_hook(section->keys[k].value)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}

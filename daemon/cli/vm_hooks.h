@@ -32,6 +32,8 @@ const struct vm_hook *vm_hooks_find(const struct vm_hooks *vms, uint32_t vmid);
 /* Its hookscript as the next start sees it; NULL. */
 const char *vm_hook_script(const struct vm_hook *vm);
 bool vm_hook_is_ours(const struct vm_hook *vm);
+/* Does a snapshot of it name ours? */
+bool vm_hook_in_snapshot(const struct vm_hook *vm);
 
 /* PVE_DIR/pve-hwid/VMID.hook; NULL: no memory. */
 char *vm_hook_former_path(const struct admin *admin, uint32_t vmid);

@@ -93,7 +93,8 @@ struct setup_facts {
     bool handle_units, units_enabled, units_active;
     /* For the removal: */
     bool has_token_file, has_hook, has_memory_file, added_snippets;
-    const char *other_snippet; /* a snippet of somebody else on any node; NULL: none */
+    const char *hook_needed_by; /* snapshots that name the hook; NULL: none */
+    const char *other_snippet;  /* a snippet of somebody else on any node; NULL: none */
 };
 
 void setup_plan_free(struct setup_plan *plan);

@@ -194,7 +194,15 @@ int setup_plan_remove(const struct setup_facts *facts, struct setup_plan **ret, 
         return rc < 0 ? rc : err_oom(err);
     }
     add_file(plan, "token-file", "token file", facts->token_file, facts->has_token_file);
-    add_file(plan, "hook", "hook", facts->hook_target, facts->has_hook);
+    if (facts->has_hook && facts->hook_needed_by != NULL) {
+        setup_remark(
+            setup_add(plan, "hook", SETUP_YOURS, "hook %s stays", facts->hook_target),
+            "after a rollback to a snapshot that names it a VM would not start without it: "
+            "%s; when they are gone: rm %s",
+            facts->hook_needed_by, facts->hook_target);
+    } else {
+        add_file(plan, "hook", "hook", facts->hook_target, facts->has_hook);
+    }
     rc = setup_finish(plan, err);
     if (rc < 0) {
         return rc;

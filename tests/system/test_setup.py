@@ -231,6 +231,13 @@ def test_remove_is_refused_while_a_vm_has_our_hook():
                  "106 (pve1); first, on each of these nodes: pve-hwid detach --all", "the reason")
         equal(tree(node), before, "the node")
         root(node, "detach", "--all", check=True)
+        # A snapshot of the time when it was attached.
+        conf = node.read(node.conf_path(105))
+        node.set_conf(105, conf + "\n[before]\nhookscript: local:snippets/pve-hwid\n")
+        contains(setup(node, "--remove").stdout, "names it a VM would not start without it: 105 (pve1)",
+                 "what stays")
+        assert os.path.exists(node.path("var/lib/vz/snippets/pve-hwid"))
+        node.set_conf(105, conf)
         setup(node, "--remove")
         assert not os.path.exists(node.path("var/lib/vz/snippets/pve-hwid"))
 
