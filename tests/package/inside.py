@@ -141,6 +141,13 @@ def settings_are_a_conffile_and_nothing_of_ours_is_writable_by_others():
 
 
 @step("arrive")
+def its_autopkgtests_pass():
+    os.makedirs("/tmp/adt", exist_ok=True)
+    for name in ("words", "service"):
+        sh("env", "AUTOPKGTEST_TMP=/tmp/adt", "sh", "-c", f"cd /src && debian/tests/{name}")
+
+
+@step("arrive")
 def no_hook_is_put_anywhere_unasked():
     assert not os.path.exists(COPY), "a copy of the hook"
 
