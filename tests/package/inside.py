@@ -391,6 +391,7 @@ def removal_tells_which_vms_name_the_hook_and_leaves_a_stub():
     add_namers()
     out = apt("remove", "pve-hwid")
     for text in ("VM 105 on pve1: qm set 105 --delete hookscript", "VM 200 on pve2",
+                 "VM 107 on pve1: qm set 107 --hookscript local:snippets/former",
                  "VM 108 on pve1, snapshot before"):
         contains(out, text, "apt remove")
     lacks(out, "VM 201", "apt remove")
