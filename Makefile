@@ -133,6 +133,7 @@ INSTALL ?= install
 MAN     := $(wildcard docs/man/*.[1-9])
 LIBEXEC := $(PREFIX)/libexec/pve-hwid
 SHARE   := $(PREFIX)/share/pve-hwid
+EXAMPLE := $(PREFIX)/share/doc/pve-hwid/examples
 UNITS_D ?= $(PREFIX)/lib/systemd/system
 USERS_D := $(PREFIX)/lib/sysusers.d
 BASH_D  := $(PREFIX)/share/bash-completion/completions
@@ -151,7 +152,7 @@ install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFI
 	$(INSTALL) -D -m 0644 conf/pve-hwid.catalog $(DESTDIR)$(CATALOG)/pve-hwid.catalog
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink \
 	    conf/capture-windows.ps1
-	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/examples conf/examples/*
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(EXAMPLE) conf/examples/*
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/schemas conf/schemas/*
 	$(INSTALL) -D -m 0644 conf/bash-completion/pve-hwid $(DESTDIR)$(BASH_D)/pve-hwid
 	for page in $(MAN); do $(INSTALL) -D -m 0644 -t \
@@ -166,7 +167,7 @@ uninstall:  ## takes away what install put there; keeps /etc/pve-hwid, journal a
 	rm -f $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.timer $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.service
 	rm -f $(DESTDIR)$(USERS_D)/pve-hwid.conf $(DESTDIR)$(BASH_D)/pve-hwid
 	rm -f $(DESTDIR)$(CATALOG)/pve-hwid.catalog
-	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
+	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE) $(DESTDIR)$(EXAMPLE)
 	for page in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 
 clean:  ## removes build/

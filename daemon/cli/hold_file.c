@@ -41,6 +41,15 @@ static char *path_of(const struct settings *settings, bool local, uint32_t vmid,
                  : str_printf("%s/pve-hwid/%u.%s", settings->pve_dir, (unsigned)vmid, suffix);
 }
 
+bool hold_file_exists(const struct settings *settings, uint32_t vmid)
+{
+    CLEANUP_FREE char *of_cluster = path_of(settings, false, vmid, "hold");
+    CLEANUP_FREE char *of_node = path_of(settings, true, vmid, "hold");
+
+    return (of_cluster != NULL && file_exists(AT_FDCWD, of_cluster)) ||
+           (of_node != NULL && file_exists(AT_FDCWD, of_node));
+}
+
 /* The place of a new hold. */
 static int choose(const struct settings *settings, uint32_t vmid, char **ret_path, struct err *err)
 {

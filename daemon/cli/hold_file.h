@@ -24,6 +24,8 @@ struct hold_file {
 };
 void hold_file_fini(struct hold_file *file);
 
+/* Is there one, in either place, whatever it says? */
+bool hold_file_exists(const struct settings *settings, uint32_t vmid);
 /* Beside the VM's fingerprint: in /etc/pve, so that the hold goes where the VM goes; in the local
  * directory where the only fingerprint is there. A hold that is there stays as it is, but for a
  * new reason. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What an administrator does about an API token that may not do what pve-hwid has to: the privilege,
- * where it is missing, and the command that grants it. PVE's own words name the first two (403:
- * recording 10b) and for a token that it does not accept nothing at all (401: recording 10).
+ * What an administrator does about an API token that may not do what pve-hwid has to: the
+ * privilege, where it is missing, and the command that grants it. PVE's own words name the first
+ * two (403: recording 10b) and for a token that it does not accept nothing at all (401: recording
+ * 10).
  */
 #ifndef CORE_ADVICE_H
 #define CORE_ADVICE_H

@@ -161,13 +161,20 @@ struct api_request *requests_step(struct requests_vm vm, const struct plan_step 
     return add(request, "digest", digest) ? STEAL(request) : NULL;
 }
 
-struct api_request *requests_revert(struct requests_vm vm, const char *keys, const char *digest)
+struct api_request *requests_revert(struct requests_vm vm, const char *keys,
+                                    const struct api_param *values, size_t n_values,
+                                    const char *digest)
 {
     CLEANUP(api_request_freep)
     struct api_request *request = request_for(vm, API_PUT, "config");
 
     if (request == NULL || !add(request, "revert", keys) || !add(request, "digest", digest)) {
         return NULL;
+    }
+    for (size_t i = 0; i < n_values; i++) {
+        if (!add(request, values[i].key, values[i].value)) {
+            return NULL;
+        }
     }
     return STEAL(request);
 }

@@ -189,55 +189,69 @@ static int values_of(const struct undoing *u, const struct plan_step *step,
     return str_replace(ret_old, set->old);
 }
 
-/* Has `option` the value from before this step, or from before an earlier one that set it? 1: yes,
- * 0: no, -ENOMEM. *ret_interim: it is this step's value until the last call. */
-static int is_back(const struct undoing *u, size_t index, const char *option, bool *ret_interim)
-{
-    const char *is = now(u, option);
+enum option_fit {
+    OPTION_BACK,    /* as before this step, or before an earlier one that set it */
+    OPTION_APPLIED, /* as this step left it, or on its way back until the last call */
+    OPTION_FOREIGN,
+};
 
-    *ret_interim = false;
-    for (size_t i = index + 1; i-- > 0;) {
+/* Against one setting of it: before, after and in between. -ENOMEM. */
+static int compare_option(const struct undoing *u, const struct plan_step *step,
+                          const struct plan_set *set, enum option_fit *ret)
+{
+    CLEANUP_FREE char *old = NULL;
+    CLEANUP_FREE char *interim = NULL;
+    const char *is = now(u, set->option);
+
+    if (values_of(u, step, set, &old, &interim) < 0) {
+        return -ENOMEM;
+    }
+    *ret = OPTION_FOREIGN;
+    if (reconcile_same_value(is, old) || reconcile_same_value(is, set->old)) {
+        *ret = OPTION_BACK;
+    } else if (reconcile_same_value(is, set->value) ||
+               (interim != NULL && str_equal(is, interim))) {
+        *ret = OPTION_APPLIED;
+    }
+    return 0;
+}
+
+/* What this step made of it counts more than what earlier ones found: a value may come twice. */
+static int option_fits(const struct undoing *u, size_t index, const struct plan_set *set,
+                       enum option_fit *ret)
+{
+    int rc = compare_option(u, &u->undo->steps[index], set, ret);
+
+    for (size_t i = index; i-- > 0 && rc == 0 && *ret == OPTION_FOREIGN;) {
         const struct plan_step *step = &u->undo->steps[i];
 
-        for (size_t j = 0; j < step->n_sets; j++) {
-            CLEANUP_FREE char *old = NULL;
-            CLEANUP_FREE char *interim = NULL;
-
-            if (!str_equal(step->sets[j].option, option)) {
-                continue;
-            }
-            if (values_of(u, step, &step->sets[j], &old, &interim) < 0) {
-                return -ENOMEM;
-            }
-            if (reconcile_same_value(is, old) || reconcile_same_value(is, step->sets[j].old)) {
-                return 1;
-            }
-            if (interim != NULL && str_equal(is, interim)) {
-                *ret_interim = i == index;
-                return i != index;
+        for (size_t j = 0; j < step->n_sets && rc == 0 && *ret == OPTION_FOREIGN; j++) {
+            if (str_equal(step->sets[j].option, set->option)) {
+                rc = compare_option(u, step, &step->sets[j], ret);
+                /* As the earlier one left it, or before: before this one, in any case. */
+                *ret = *ret == OPTION_FOREIGN ? OPTION_FOREIGN : OPTION_BACK;
             }
         }
     }
-    return 0;
+    return rc;
 }
 
 /* An option that is no disk: in the disk's call where that goes, else in the last. */
 static int undo_option(struct undoing *u, size_t index, const struct plan_set *set,
                        struct plan_step *call)
 {
-    const struct plan_step *step = &u->undo->steps[index];
     CLEANUP_FREE char *old = NULL;
     CLEANUP_FREE char *interim = NULL;
-    bool is_interim = false;
-    int rc = is_back(u, index, set->option, &is_interim);
+    enum option_fit fit;
+    int rc = option_fits(u, index, set, &fit);
 
-    if (rc != 0) {
-        return rc < 0 ? rc : 0;
+    if (rc < 0 || fit == OPTION_BACK) {
+        return rc;
     }
-    if (!is_interim && !reconcile_same_value(now(u, set->option), set->value)) {
+    if (fit == OPTION_FOREIGN) {
         return u->undo->certain[index] ? refuse_foreign(u, set->option, set->value) : 0;
     }
-    rc = values_of(u, step, set, &old, &interim);
+    rc = values_of(u, &u->undo->steps[index], set, &old, &interim);
     if (rc == 0 && call != NULL && old != NULL) {
         rc = plan_step_set(call, set->option, old);
     } else if (rc == 0) {
@@ -372,7 +386,8 @@ static int build(struct undoing *u)
     CLEANUP_FREE char *why = str_printf("as it was before the change set of %s", u->undo->time);
     int rc = why == NULL ? -ENOMEM : plan_obstacles(u->b);
 
-    for (size_t i = u->undo->n; i-- > 0 && rc == 0;) {
+    /* The first thing that is not as it should be makes others look wrong that are not. */
+    for (size_t i = u->undo->n; i-- > 0 && rc == 0 && u->b->plan->refusals.n == 0;) {
         rc = undo_step(u, i);
     }
     rc = rc < 0 ? rc : add_last_call(u);

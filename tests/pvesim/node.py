@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import time
@@ -253,4 +254,7 @@ def write_file(path, text, mode=0o640):
     with open(temp, "wb") as f:
         f.write(text.encode() if isinstance(text, str) else text)
     os.chmod(temp, mode)
+    if os.geteuid() == 0:
+        with contextlib.suppress(LookupError):      # of pmxcfs: the group may read what is not private
+            shutil.chown(temp, group="www-data")
     os.rename(temp, path)

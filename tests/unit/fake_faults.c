@@ -139,6 +139,9 @@ static void set_fingerprint(struct fake_pve *pve, const char *text)
 
 static void lock_for_backup(struct fake_pve *pve)
 {
+    if (fake_map_get(&pve->conf, "lock") != NULL) {
+        return;
+    }
     fake_pve_set(pve, "lock", "backup");
     pve->locked_until_ms = pve->now_ms + LOCKED_MS;
 }

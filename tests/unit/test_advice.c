@@ -35,9 +35,10 @@ static void one_privilege_is_added_to_the_role(void **state)
 static void a_role_that_was_not_given_is_given(void **state)
 {
     (void)state;
-    expect(advice_missing("/vms/105", "VM.Audit VM.PowerMgmt", true),
-           "the API token of pve-hwid lacks VM.Audit VM.PowerMgmt on /vms/105; grant it with: pveum "
-           "acl modify /vms --users pve-hwid@pve --roles HwidDaemon");
+    expect(
+        advice_missing("/vms/105", "VM.Audit VM.PowerMgmt", true),
+        "the API token of pve-hwid lacks VM.Audit VM.PowerMgmt on /vms/105; grant it with: pveum "
+        "acl modify /vms --users pve-hwid@pve --roles HwidDaemon");
 }
 
 static void a_bridge_has_a_role_of_pve(void **state)
@@ -76,9 +77,9 @@ static void a_token_that_is_not_accepted_is_told_what_that_may_mean(void **state
 static void other_words_are_left_alone(void **state)
 {
     static const char *const others[] = {
-        "Permission check failed",          "Permission check failed (",
-        "Permission check failed (/vms/1",  "Permission check failed (user != root@pam)",
-        "Permission check failed (, )",     "you shall not pass",
+        "Permission check failed",           "Permission check failed (",
+        "Permission check failed (/vms/1",   "Permission check failed (user != root@pam)",
+        "Permission check failed (, )",      "you shall not pass",
         "Permission check failed (/a b, c)",
     };
 

@@ -126,6 +126,57 @@ static int write_hold(void *data)
     return rc < 0 ? rc : hold_format(read, &text, NULL);
 }
 
+/* A change set of a move, an order that was not there before, and options; then its undo. */
+static int plan_an_undo(void *data)
+{
+    static const char config[] = "boot: order=sata0\nmachine: pc-q35-9.0\nscsihw: pvscsi\n"
+                                 "sata0: local:105/a.raw\nnet0: e1000=00:50:56:8A:01:02\n";
+    CLEANUP(undo_freep) struct undo *undo = NULL;
+    CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+    CLEANUP(plan_freep) struct plan *plan = NULL;
+    CLEANUP(api_request_freep) struct api_request *last = NULL;
+    int rc = undo_find(data, 105, NULL, &undo, NULL);
+
+    rc = rc < 0 ? rc : pveconf_parse(config, strlen(config), &conf, NULL);
+    rc = rc < 0 ? rc : undo_plan(undo, 105, conf, &plan);
+    if (rc < 0) {
+        return rc;
+    }
+    assert_int_equal(plan->n_steps, 2);
+    last = requests_step((struct requests_vm){"n", 105}, &plan->steps[1], "d");
+    return last == NULL ? -ENOMEM : 0;
+}
+
+static int find_no_undo(void *data)
+{
+    struct undo *undo = NULL;
+    int rc = undo_find(data, 105, "nowhere", &undo, NULL);
+
+    assert_null(undo);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static void an_undo_survives_any_lack_of_memory(void **state)
+{
+    json_t *records = json_loads(
+        "[{\"type\":\"begin\",\"txn\":\"a\",\"time\":\"t\",\"changes\":[{\"option\":\"bootdisk\","
+        "\"old\":\"scsi0\",\"new\":null}],\"steps\":[{\"sets\":[[\"machine\",\"pc-q35-9.0\",null],"
+        "[\"net0\",\"e1000=00:50:56:8A:01:02\",\"virtio=00:50:56:8A:01:02\"]]},{\"remove\":"
+        "\"scsi0\","
+        "\"probe\":\"scsi0\",\"present\":\"local:105/a.raw\",\"sets\":[[\"sata0\","
+        "\"local:105/a.raw\",null],[\"boot\",\"order=sata0\",null]]}]},"
+        "{\"type\":\"step\",\"txn\":\"a\",\"step\":0,\"applied\":true},"
+        "{\"type\":\"step\",\"txn\":\"a\",\"step\":1,\"applied\":true},"
+        "{\"type\":\"end\",\"txn\":\"a\",\"outcome\":\"done\"}]",
+        0, NULL);
+
+    (void)state;
+    assert_non_null(records);
+    assert_true(alloc_fail_each(plan_an_undo, records, ALLOC_FAIL_OWN) > 60);
+    assert_true(alloc_fail_each(find_no_undo, records, ALLOC_FAIL_OWN) > 2);
+    json_decref(records);
+}
+
 static void a_hold_survives_any_lack_of_memory(void **state)
 {
     CLEANUP_FREE char *text = str_dup(hold);
@@ -255,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_rewrite_survives_any_lack_of_memory),
         cmocka_unit_test(trouble_survives_any_lack_of_memory),
         cmocka_unit_test(an_answer_survives_any_lack_of_memory),
+        cmocka_unit_test(an_undo_survives_any_lack_of_memory),
         cmocka_unit_test(a_hold_survives_any_lack_of_memory),
         cmocka_unit_test(folding_survives_any_lack_of_memory),
         cmocka_unit_test(records_survive_any_lack_of_memory),

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See carry_out.h. */
+#include "cli/carry_out.h"
+
+#include "base/str.h"
+#include "cli/calls.h"
+#include "cli/plan_view.h"
+
+/* The daemon waits up to a minute for PVE's lock and 20 s for each answer; it tells of each step.
+ */
+enum { CARRY_OUT_PATIENCE_S = 180 };
+
+void carried_out_fini(struct carried_out *done)
+{
+    json_decref(done->answer);
+    json_decref(done->progress);
+    plan_free(done->plan);
+    *done = (struct carried_out){0};
+}
+
+struct watching {
+    const struct carry_out *what;
+    json_t *progress;
+};
+
+/* A reply on the way. Shown at once: somebody is waiting in front of it. */
+static void take_progress(void *userdata, const json_t *parameters)
+{
+    struct watching *w = userdata;
+    const char *sentence = json_string_value(json_object_get(parameters, "progress"));
+    char prefix[CALLS_PREFIX_SIZE];
+
+    if (sentence == NULL) {
+        return;
+    }
+    if (w->what->cli->json) {
+        /* Out of memory: the list is NULL or lacks one; only the outcome counts. */
+        (void)json_array_append_new(w->progress, json_string(sentence));
+        return;
+    }
+    /* Most of the daemon's sentences name the VM, as the journal wants them. */
+    out_printf(&w->what->cli->out, OUT_PLAIN, "%s%s\n",
+               str_starts(sentence, "VM ") ? "" : calls_prefix(w->what->vmid, prefix), sentence);
+    (void)fflush(w->what->cli->out.file); /* main() finds a failed write at the end */
+}
+
+static const struct carry_out_outcome *find_outcome(const struct carry_out *what,
+                                                    const json_t *answer)
+{
+    const char *name = json_string_value(json_object_get(answer, "outcome"));
+
+    for (size_t i = 0; i < what->n_outcomes; i++) {
+        if (str_equal(what->outcomes[i].name, name)) {
+            return &what->outcomes[i];
+        }
+    }
+    return NULL;
+}
+
+static enum cli_exit read_answer(const struct carry_out *what, struct carried_out *done)
+{
+    const json_t *told = json_object_get(done->answer, "plan");
+    struct err err = {""};
+
+    done->outcome = find_outcome(what, done->answer);
+    done->detail = json_string_value(json_object_get(done->answer, "detail"));
+    if (done->outcome == NULL) {
+        return calls_bad_answer(what->cli, what->vmid, "it has no usable 'outcome'");
+    }
+    if (told != NULL && !json_is_null(told) && plan_view_parse(told, &done->plan, &err) < 0) {
+        return calls_bad_answer(what->cli, what->vmid, err.text);
+    }
+    return CLI_OK;
+}
+
+enum cli_exit carry_out_run(const struct carry_out *what, struct carried_out *ret)
+{
+    CLEANUP(carried_out_fini) struct carried_out done = {.progress = json_array()};
+    struct watching watching = {what, done.progress};
+    const struct call call = {
+        .method = what->method,
+        .vmid = what->vmid,
+        .parameters = what->parameters,
+        .patience_s = CARRY_OUT_PATIENCE_S,
+        .progress = take_progress,
+        .userdata = &watching,
+    };
+    enum cli_exit code = calls_run(what->cli, &call, &done.answer);
+
+    code = code != CLI_OK ? code : read_answer(what, &done);
+    if (code == CLI_OK) {
+        *ret = done;
+        done = (struct carried_out){0};
+    }
+    return code;
+}
+
+json_t *carry_out_json(const struct carry_out *what, const struct carried_out *done)
+{
+    json_t *shown = done->plan != NULL ? plan_view_json(done->plan, NULL) : json_null();
+
+    return shown == NULL
+               ? NULL
+               : json_pack("{s:I,s:b,s:s,s:s?,s:O,s:o}", "vmid", (json_int_t)what->vmid, "dry_run",
+                           (int)what->dry_run, "outcome", done->outcome->name, "detail",
+                           done->detail, "progress", done->progress, "plan", shown);
+}
+
+enum cli_exit carry_out_print(const struct carry_out *what, const struct carried_out *done)
+{
+    const struct carry_out_outcome *outcome = done->outcome;
+    bool good = outcome->code == CLI_OK || outcome->code == CLI_DIFFERS;
+    CLEANUP_FREE char *next = NULL;
+    CLEANUP_FREE char *sentence = NULL;
+    struct err err = {""};
+
+    if (outcome->next != NULL) {
+        next = str_printf("; %s %u", outcome->next, (unsigned)what->vmid);
+    }
+    sentence = str_printf("VM %u: %s%s%s%s", (unsigned)what->vmid, outcome->sentence,
+                          done->detail != NULL && *done->detail != '\0' ? ": " : "",
+                          done->detail != NULL ? done->detail : "", next != NULL ? next : "");
+    if (sentence == NULL) {
+        return cli_oom(what->cli);
+    }
+    if (done->plan != NULL && outcome->code != CLI_OK && outcome->code != CLI_ERROR &&
+        plan_view_print(what->cli, done->plan, &err) < 0) {
+        return cli_fail(what->cli, CLI_ERROR, "%s", err.text);
+    }
+    if (!good) {
+        return cli_fail(what->cli, outcome->code, "%s", sentence);
+    }
+    out_printf(&what->cli->out, OUT_PLAIN, "%s\n", sentence);
+    return outcome->code;
+}

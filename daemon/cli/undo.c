@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * `pve-hwid undo`: takes a change set of the journal back. The VM is put on hold first, or the
+ * daemon would make everything as the fingerprint says again at once. Asked in two turns: what
+ * would be done, and only if that can be done, hold and do it; so a question that has no answer
+ * leaves no hold behind.
+ */
+#include <stdio.h>
+
+#include "base/str.h"
+#include "cli/args.h"
+#include "cli/carry_out.h"
+#include "cli/hold_file.h"
+
+struct undo_order {
+    const struct cli *cli;
+    uint32_t vmid;
+    const char *txn; /* NULL: the last */
+    const char *config;
+    bool dry_run;
+    char why[sizeof("undo of ") + 64]; /* of the hold */
+};
+
+static const struct carry_out_outcome outcomes[] = {
+    {"unchanged", CLI_OK, "nothing to do, it is as it was before", NULL},
+    {"done", CLI_OK, "undone", "to look back: pve-hwid log"},
+    {"differs", CLI_DIFFERS, "dry run, nothing was changed", "to do it: pve-hwid undo"},
+    {"busy", CLI_BUSY, "nothing was done, the VM runs or is locked",
+     "when it is stopped and unlocked: pve-hwid undo"},
+    {"refused", CLI_REFUSED, "refused, nothing was done", "to see what was changed: pve-hwid log"},
+    {"failed", CLI_ERROR, "failed", "to see how far it came: pve-hwid log"},
+};
+
+static struct carry_out call_of(const struct undo_order *order, bool dry_run)
+{
+    return (struct carry_out){
+        .cli = order->cli,
+        .method = "Undo",
+        .vmid = order->vmid,
+        .dry_run = dry_run,
+        .parameters = json_pack("{s:I,s:b,s:s*}", "vmid", (json_int_t)order->vmid, "dry_run",
+                                (int)dry_run, "txn", order->txn),
+        .outcomes = outcomes,
+        .n_outcomes = ARRAY_SIZE(outcomes),
+    };
+}
+
+static enum cli_exit print_json(const struct carry_out *call, const struct carried_out *done,
+                                const char *hold)
+{
+    json_t *object = carry_out_json(call, done);
+    json_t *undoes = json_object_get(done->answer, "undoes");
+
+    if (object != NULL && (json_object_set(object, "undoes", undoes) < 0 ||
+                           json_object_set_new(object, "hold", cli_json_text(hold)) < 0)) {
+        json_decref(object);
+        object = NULL;
+    }
+    return cli_print_json(call->cli, object, done->outcome->code);
+}
+
+static enum cli_exit print(const struct carry_out *call, const struct carried_out *done,
+                           const char *hold)
+{
+    const char *undoes = json_string_value(json_object_get(done->answer, "undoes"));
+    enum cli_exit code;
+
+    if (call->cli->json) {
+        return print_json(call, done, hold);
+    }
+    if (undoes != NULL && call->dry_run) {
+        out_printf(&call->cli->out, OUT_PLAIN, "VM %u: to undo the change set %s:\n",
+                   (unsigned)call->vmid, undoes);
+    }
+    code = carry_out_print(call, done);
+    if (hold != NULL) {
+        out_printf(&call->cli->out, OUT_PLAIN,
+                   "VM %u is %s.\nTo have it as its fingerprint says again: pve-hwid resume %u\n",
+                   (unsigned)call->vmid, hold, (unsigned)call->vmid);
+    }
+    return code;
+}
+
+/* Would it be done? 1: yes; 0: *ret_code is the end of it, and told. */
+static int ask_first(struct undo_order *order, enum cli_exit *ret_code)
+{
+    CLEANUP(carried_out_fini) struct carried_out done = {0};
+    struct carry_out call = call_of(order, true);
+
+    *ret_code = carry_out_run(&call, &done);
+    if (*ret_code != CLI_OK) {
+        return 0;
+    }
+    if (!order->dry_run && done.outcome->code == CLI_DIFFERS) {
+        const char *undoes = json_string_value(json_object_get(done.answer, "undoes"));
+
+        (void)snprintf(order->why, sizeof(order->why), "undo of %s", /* cut, it still tells */
+                       undoes == NULL ? "a change set" : undoes);
+        return 1;
+    }
+    if (!order->dry_run) {
+        done.detail = done.plan != NULL && done.plan->refusals.n > 0 ? done.plan->refusals.items[0]
+                                                                     : NULL;
+    }
+    call.dry_run = order->dry_run;
+    *ret_code = print(&call, &done, NULL);
+    return 0;
+}
+
+/* Nothing was begun: a hold that was made for it goes again. */
+static void take_hold_back(const struct undo_order *order, const struct settings *settings)
+{
+    struct err err = {""};
+
+    if (hold_file_remove(settings, order->vmid, &err) < 0) {
+        cli_note(order->cli, "VM %u stays on hold: %s; to end the hold: pve-hwid resume %u",
+                 (unsigned)order->vmid, err.text, (unsigned)order->vmid);
+        return;
+    }
+    (void)hold_file_tell(order->cli, "Resume", order->vmid, /* it was told */
+                         "the hold is over, but the daemon was not told");
+}
+
+static enum cli_exit undo_on_hold(const struct undo_order *order, const struct settings *settings,
+                                  const struct hold_file *hold)
+{
+    CLEANUP(carried_out_fini) struct carried_out done = {0};
+    struct carry_out call;
+    enum cli_exit code;
+    bool idle;
+
+    (void)hold_file_tell(order->cli, "Hold", order->vmid, /* it was told; undo itself needs it */
+                         "the VM is on hold, but the daemon was not told");
+    call = call_of(order, false);
+    code = carry_out_run(&call, &done);
+    if (code != CLI_OK) {
+        cli_note(order->cli, "VM %u is %s; to end the hold: pve-hwid resume %u",
+                 (unsigned)order->vmid, hold->what, (unsigned)order->vmid);
+        return code;
+    }
+    idle = str_equal(done.outcome->name, "busy") || str_equal(done.outcome->name, "refused") ||
+           str_equal(done.outcome->name, "unchanged");
+    if (idle && !hold->was_there) {
+        take_hold_back(order, settings);
+        return print(&call, &done, NULL);
+    }
+    return print(&call, &done, hold->what);
+}
+
+static enum cli_exit undo(struct undo_order *order)
+{
+    CLEANUP(settings_freep) struct settings *settings = NULL;
+    CLEANUP(hold_file_fini) struct hold_file hold = {0};
+    struct err err = {""};
+    enum cli_exit code;
+
+    if (ask_first(order, &code) == 0) {
+        return code;
+    }
+    if (hold_file_settings(order->config, &settings, &err) < 0 ||
+        hold_file_write(settings, order->vmid,
+                        hold_file_exists(settings, order->vmid) ? NULL : order->why, &hold,
+                        &err) < 0) {
+        return cli_fail(order->cli, CLI_ERROR, "VM %u: nothing was undone, it cannot be held: %s",
+                        (unsigned)order->vmid, err.text);
+    }
+    return undo_on_hold(order, settings, &hold);
+}
+
+static enum cli_exit undo_run(struct cli *cli, int argc, char **argv)
+{
+    struct undo_order order = {.cli = cli, .config = HOLD_FILE_CONFIG};
+    const struct arg_option options[] = {{"dry-run", 'n', ARG_FLAG, &order.dry_run},
+                                         {"config", '\0', ARG_TEXT, &order.config}};
+    struct args args;
+    enum cli_exit code;
+
+    if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
+        return code;
+    }
+    if (args.n == 0) {
+        return cli_usage(cli, "undo needs the number of a VM, e.g. 105");
+    }
+    if (!args_vmid(args.words[0], &order.vmid)) {
+        return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
+    }
+    order.txn = args.n > 1 ? args.words[1] : NULL;
+    return undo(&order);
+}
+
+const struct verb verb_undo = {
+    .name = "undo",
+    .summary = "Takes back what was changed in a stopped VM, and holds it",
+    .usage = "undo VMID [TXN] [--dry-run] [--json]",
+    .details =
+        "Brings back the values from before a change set: the last one that was not undone yet,\n"
+        "or TXN, as `pve-hwid log VMID` names them. Refused where one of these options was\n"
+        "changed since. A VM that runs or is locked is left alone. The VM is put on hold, so\n"
+        "that nothing is changed again by itself: see hold, and resume for the end of it.\n\n"
+        "  -n, --dry-run   only tell what would happen; nothing is held\n"
+        "  --config FILE   settings that say where fingerprints lie (default\n"
+        "                  " HOLD_FILE_CONFIG ")\n\n"
+        "Exit: 0 undone, or nothing to do, 3 would change something (dry run), 4 runs or is\n"
+        "locked, 5 refused, 1 error.\n\n"
+        "Examples:\n"
+        "  pve-hwid undo 105 --dry-run\n"
+        "  pve-hwid undo 105\n",
+    .operands = 2,
+    .online = true,
+    .run = undo_run,
+};
