@@ -166,6 +166,10 @@ def test_verbs_with_a_daemon():
         told(node, "apply", "107", code=1)
         told(node, "metrics")
         told(node, "status", code=1)
+        node.vm(121, imported(121))
+        told(node, "move", "108", "121", "--dry-run", *hold, code=3)
+        told(node, "move", "108", "121", *hold)
+        told(node, "adopt", "121", *hold)
         kinds = {r["type"] for r in told(node, "log", "105")["records"]}
         kinds |= {r["type"] for r in told(node, "log", "106")["records"]}
         assert kinds >= {"held", "begin", "step", "end", "start", "started", "hold", "resume"}, kinds
