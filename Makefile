@@ -133,12 +133,15 @@ INSTALL ?= install
 MAN     := $(wildcard docs/man/*.[1-9])
 LIBEXEC := $(PREFIX)/libexec/pve-hwid
 SHARE   := $(PREFIX)/share/pve-hwid
-UNITS_D := $(PREFIX)/lib/systemd/system
+EXAMPLE := $(PREFIX)/share/doc/pve-hwid/examples
+UNITS_D ?= $(PREFIX)/lib/systemd/system
 USERS_D := $(PREFIX)/lib/sysusers.d
+BASH_D  := $(PREFIX)/share/bash-completion/completions
+CATALOG := $(PREFIX)/lib/systemd/catalog
 install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFIX
 	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwidd $(DESTDIR)$(PREFIX)/sbin/pve-hwidd
 	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwid $(DESTDIR)$(PREFIX)/bin/pve-hwid
-	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwid-hook $(DESTDIR)$(LIBEXEC)/pve-hwid-hook
+	$(INSTALL) -D -m 0755 -t $(DESTDIR)$(LIBEXEC) $(BUILD)/pve-hwid-hook hooks/place-hook hooks/removed-hook
 	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.socket
 	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.service $(DESTDIR)$(UNITS_D)/pve-hwidd.service
 	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(PREFIX)/sbin/|' $(DESTDIR)$(UNITS_D)/pve-hwidd.service
@@ -146,9 +149,12 @@ install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFI
 	$(INSTALL) -D -m 0644 conf/systemd/pve-hwid-metrics.service $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.service
 	sed -i 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.service
 	$(INSTALL) -D -m 0644 conf/sysusers.conf $(DESTDIR)$(USERS_D)/pve-hwid.conf
+	$(INSTALL) -D -m 0644 conf/pve-hwid.catalog $(DESTDIR)$(CATALOG)/pve-hwid.catalog
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE) conf/fingerprint.schema.json conf/io.pvehwid.varlink \
 	    conf/capture-windows.ps1
-	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/examples conf/examples/*
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(EXAMPLE) conf/examples/*
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(SHARE)/schemas conf/schemas/*
+	$(INSTALL) -D -m 0644 conf/bash-completion/pve-hwid $(DESTDIR)$(BASH_D)/pve-hwid
 	for page in $(MAN); do $(INSTALL) -D -m 0644 -t \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
 	$(INSTALL) -d -m 0755 $(DESTDIR)/etc/pve-hwid $(DESTDIR)/etc/pve-hwid/fingerprints
@@ -159,8 +165,9 @@ uninstall:  ## takes away what install put there; keeps /etc/pve-hwid, journal a
 	rm -f $(DESTDIR)$(PREFIX)/sbin/pve-hwidd $(DESTDIR)$(PREFIX)/bin/pve-hwid
 	rm -f $(DESTDIR)$(UNITS_D)/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.service
 	rm -f $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.timer $(DESTDIR)$(UNITS_D)/pve-hwid-metrics.service
-	rm -f $(DESTDIR)$(USERS_D)/pve-hwid.conf
-	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
+	rm -f $(DESTDIR)$(USERS_D)/pve-hwid.conf $(DESTDIR)$(BASH_D)/pve-hwid
+	rm -f $(DESTDIR)$(CATALOG)/pve-hwid.catalog
+	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE) $(DESTDIR)$(EXAMPLE)
 	for page in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 
 clean:  ## removes build/

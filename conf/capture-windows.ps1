@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # What Windows sees of its hardware and of its licence, for pve-hwid. To be run as administrator in
-# the guest WHILE IT STILL IS ON VMWARE, with PowerShell 3 or later (Windows 8, Server 2012; with
-# WMF 3.0 also Windows 7 and Server 2008 R2):
+# the guest WHILE IT STILL IS ON VMWARE, with PowerShell 3 or later (Windows 8, Server 2012; Windows
+# 7 and Server 2008 R2 come with 2, and get a later one with WMF 3.0 to 5.1):
 #
 #     powershell -ExecutionPolicy Bypass -File capture-windows.ps1 [-OutFile FILE]
 #
@@ -11,6 +11,13 @@
 # product key only the last five characters are read: Windows itself keeps no more in readable form.
 param([string]$OutFile = "$env:COMPUTERNAME-hwid.json")
 
+# PowerShell 2 reads all of this file before it runs the first line: nothing in it may be later than
+# its grammar, or this sentence is never said.
+if ($PSVersionTable.PSVersion.Major -lt 3) {
+    Write-Output "This needs PowerShell 3 or later; here is $($PSVersionTable.PSVersion). Nothing was written."
+    Write-Output 'Without it: the .vmx, or dmidecode for Windows, and for the licence: cscript //nologo slmgr.vbs /dlv > licence.txt'
+    exit 2
+}
 Set-StrictMode -Off
 $ErrorActionPreference = 'SilentlyContinue'   # what a Windows does not have is null in the file
 $windows = '55c92734-d682-4d71-983e-d6ec3f16059f'   # ApplicationID of Windows
@@ -93,7 +100,9 @@ $result = [ordered]@{
         version = $board.Version
         serial  = $board.SerialNumber
     }
-    nics         = @(Get-CimInstance Win32_NetworkAdapter | Where-Object { $_.PNPDeviceID -like 'PCI\*' } | ForEach-Object {
+    # 24 and 45: remembered, but not there any more
+    nics         = @(Get-CimInstance Win32_NetworkAdapter |
+        Where-Object { $_.PNPDeviceID -like 'PCI\*' -and (24, 45 -notcontains $_.ConfigManagerErrorCode) } | ForEach-Object {
         [ordered]@{
             name          = $_.Name
             pnp           = $_.PNPDeviceID

@@ -109,7 +109,7 @@ static int read_line(int fd, const char *path, struct secret *secret, struct err
     if (strlen(secret->text) != len || secret_check_token(secret->text, err) < 0) {
         return err_set(err, -EINVAL,
                        "%s does not hold an API token: one line user@realm!name=secret; "
-                       "README.md, step 2, tells how to make it",
+                       "pve-hwid setup makes one",
                        path);
     }
     return 0;
@@ -127,7 +127,7 @@ int secret_read_token(const char *token_file, struct secret **ret, struct err *e
     }
     rc = file_open(AT_FDCWD, path, FILE_NOFOLLOW, &fd, err);
     if (rc < 0) {
-        return err_prefix(err, rc, "no API token (README.md, step 2, makes one)");
+        return err_prefix(err, rc, "no API token (pve-hwid setup makes one)");
     }
     rc = check_access(fd, path, !str_equal(path, token_file), err);
     if (rc == 0) {

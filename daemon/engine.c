@@ -236,6 +236,7 @@ static void on_machines(void *userdata, const struct api_reply *reply)
     if (first) {
         /* The first answer of the API since we run: now early rewriting can begin. */
         (void)engine_queue_all(engine, RECONCILE_FOR_DAEMON); /* no memory: rescan finds them */
+        engine_survey_in(engine, 0);
     }
 }
 
@@ -269,7 +270,8 @@ int engine_record(struct vm *vm, const json_t *record, struct err *err)
         return rc;
     }
     counters_add_record(&vm->engine->counters, record);
-    return record_apply(&vm->memory, record);
+    rc = record_apply(&vm->memory, record);
+    return rc < 0 ? rc : engine_claims_bind(vm);
 }
 
 int engine_load_memory(struct engine *engine, uint32_t vmid, struct record_memory *ret,
@@ -357,6 +359,7 @@ static void on_store_changed(void *userdata, uint32_t vmid)
     struct engine *engine = userdata;
     struct vm *vm = engine_find(engine, vmid);
 
+    engine_claims_fingerprint(engine, vmid);
     if (!store_has(engine->store, vmid) && (vm == NULL || vm->reconcile == NULL)) {
         engine_summary_remove(engine, vmid);
         return;
@@ -463,6 +466,9 @@ static int build(struct engine *engine, struct err *err)
         rc = store_new(engine->event, engine->settings, on_store_changed, engine, &engine->store,
                        err);
     }
+    if (rc >= 0 && (claims_new(&engine->claims) < 0 || engine_survey_new(engine) < 0)) {
+        rc = err_oom(err);
+    }
     return rc;
 }
 
@@ -508,6 +514,9 @@ void engine_free(struct engine *engine)
     }
     free(engine->summaries);
     free(engine->queue);
+    engine_survey_free(engine);
+    claims_free(engine->claims);
+    free(engine->to_load);
     sd_event_source_disable_unref(engine->queue_source);
     sd_event_source_disable_unref(engine->machines_timer);
     store_free(engine->store);
@@ -586,6 +595,7 @@ int engine_reload(struct engine *engine, struct settings *settings, struct err *
     settings_free(engine->settings);
     engine->settings = settings;
     forget_absent(engine);
+    engine_claims_restart(engine);
     ask_machines_in(engine, 0);
     return engine_queue_all(engine, RECONCILE_FOR_FINGERPRINT);
 }

@@ -29,6 +29,13 @@ void engine_free(struct engine *engine);
  * needs a restart and is refused with that sentence. */
 int engine_reload(struct engine *engine, struct settings *settings, struct err *err);
 
+/* Since its start: VMs are still to be looked at or are being rewritten, or PVE's API, without
+ * which that cannot begin, has not answered yet. False for good only as far as nothing new comes
+ * up. */
+bool engine_is_settling(struct engine *engine);
+/* The `ready_patience_s` of the settings in force. */
+unsigned engine_ready_patience_s(const struct engine *engine);
+
 /* --- hooks --- */
 
 /* The answer; lines are borrowed. Called at once or later, exactly once. */
@@ -69,6 +76,15 @@ int engine_metrics(struct engine *engine, json_t **ret_metrics); /* -ENOMEM */
 /* A hook was answered, `us` microseconds after it had asked. */
 void engine_count_hook(struct engine *engine, enum wire_phase phase, enum counters_answer answer,
                        uint64_t us);
+
+/* Does the VM run, on that node of the cluster? Answered later, exactly once; `err` NULL: it is
+ * known. */
+struct engine_question;
+typedef void (*engine_running_done)(void *userdata, bool running, const struct err *err);
+int engine_running(struct engine *engine, uint32_t vmid, const char *node, engine_running_done done,
+                   void *userdata, struct engine_question **ret, struct err *err);
+/* Nobody wants to know any more: `done` is not called. */
+void engine_running_forget(struct engine_question *question);
 
 /* --- apply --- */
 

@@ -136,6 +136,10 @@ static void note_end(struct vm *vm)
         engine_set_state(engine, vm->vmid, VM_DIFFERS, changes, text);
         return;
     case RECONCILE_REFUSED:
+        engine_set_state(engine, vm->vmid,
+                         plan != NULL && plan->refusals.n > 0 ? VM_REFUSED : VM_FAILED, changes,
+                         text);
+        return;
     case RECONCILE_FAILED:
     case RECONCILE_UNDER_WAY:
         engine_set_state(engine, vm->vmid, VM_FAILED, changes, text);
@@ -202,6 +206,7 @@ void engine_drop_reconcile(struct vm *vm)
     vm->timer = sd_event_source_disable_unref(vm->timer);
     worker_wait_free(vm->worker);
     vm->worker = NULL;
+    vm->awaits_survey = vm->survey_over = false;
     if (vm->cause != RECONCILE_FOR_HOLD && vm->cause != RECONCILE_FOR_RECOVERY) {
         vm->engine->active--;
     }
@@ -304,18 +309,30 @@ static int send_request(struct vm *vm, struct api_request *request)
     return send_when_free(vm);
 }
 
+/* What others have must be known first: by this the machine decides. */
+static int read_texts(struct vm *vm, struct reconcile_event *event, struct engine_texts *texts,
+                      struct err *err)
+{
+    int rc;
+
+    (void)engine_claims_refresh(vm->engine); /* `loaded` tells */
+    if (!vm->engine->loaded) {
+        return err_set(err, -EAGAIN, "the files of the other VMs cannot be read now");
+    }
+    engine_texts_fini(texts);
+    rc = engine_read_texts(vm->engine, vm->vmid, texts, err);
+    *event = (struct reconcile_event){.type = RECONCILE_EV_TEXTS, .texts = &texts->texts};
+    return rc < 0 ? rc : 1;
+}
+
 /* 1: `event` is the answer, already here; 0: it comes later, or nothing comes any more. */
 static int act(struct vm *vm, struct reconcile_action *action, struct reconcile_event *event,
                struct engine_texts *texts, struct err *err)
 {
-    int rc = 0;
-
     switch (action->type) {
     case RECONCILE_DO_READ:
-        engine_texts_fini(texts);
-        rc = engine_read_texts(vm->engine, vm->vmid, texts, err);
-        *event = (struct reconcile_event){.type = RECONCILE_EV_TEXTS, .texts = &texts->texts};
-        return rc < 0 ? rc : 1;
+        vm->awaits_survey = engine_survey_needed(vm);
+        return vm->awaits_survey ? 0 : read_texts(vm, event, texts, err);
     case RECONCILE_DO_RECORD:
         *event = (struct reconcile_event){.type = RECONCILE_EV_RECORDED, .error_text = err->text};
         event->error = engine_record(vm, action->record, err);
@@ -379,6 +396,25 @@ static void feed(struct vm *vm, struct reconcile_event *event)
     engine_settle(vm);
 }
 
+void engine_drive_resume(struct vm *vm)
+{
+    CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
+    struct reconcile_event event;
+    struct err err = {""};
+
+    if (vm->reconcile == NULL) {
+        return; /* dropped meanwhile */
+    }
+    vm->busy++;
+    if (read_texts(vm, &event, &texts, &err) < 0) {
+        give_up(vm, &err);
+    } else {
+        feed(vm, &event);
+    }
+    vm->busy--;
+    engine_settle(vm);
+}
+
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err)
 {
     struct engine *engine = vm->engine;
@@ -387,7 +423,8 @@ int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker
         .assess = {.vmid = vm->vmid,
                    .machines = &engine->machines,
                    .on_drift = engine->settings->on_drift,
-                   .on_error = engine->settings->on_error},
+                   .on_error = engine->settings->on_error,
+                   .claims = engine->claims},
         .lock_patience_ms = (int64_t)engine->settings->lock_patience_s * 1000,
         .start_patience_ms = (int64_t)engine->settings->start_patience_s * 1000,
         .wait_worker = wait_worker,

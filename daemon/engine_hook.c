@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/advice.h"
 #include "core/netdev.h"
 #include "engine_impl.h"
 #include "io/clock.h"
@@ -248,22 +249,20 @@ static bool grants(const json_t *data, const char *path, const char *privilege)
 }
 
 /* The one sentence with the command that mends it; NULL: all there, or no memory. */
-static char *missing_privileges(struct engine *engine, uint32_t vmid, const json_t *data)
+static char *missing_privileges(uint32_t vmid, const json_t *data)
 {
     CLEANUP(buf_fini) struct buf missing = BUF_INIT(0);
     CLEANUP_FREE char *path = str_printf("/vms/%u", vmid);
+    bool all = true;
 
     for (size_t i = 0; requests_privileges[i] != NULL; i++) {
         if (path != NULL && !grants(data, path, requests_privileges[i])) {
             buf_addf(&missing, "%s%s", missing.len > 0 ? " " : "", requests_privileges[i]);
+        } else {
+            all = false;
         }
     }
-    if (missing.len == 0) {
-        return NULL;
-    }
-    return str_printf("the API token of pve-hwid lacks %s on /vms/%u; give its role these "
-                      "privileges with 'pveum role modify' and 'pveum acl modify' (%s)",
-                      missing.data, vmid, engine->settings->token_file);
+    return missing.len == 0 || path == NULL ? NULL : advice_missing(path, missing.data, all);
 }
 
 static void finish_async(struct vm *vm)
@@ -340,10 +339,7 @@ static void on_bridge_permissions(void *userdata, const struct api_reply *reply)
     vm->busy++;
     wait->request = NULL;
     if (reply->result == API_OK && path != NULL && !grants(reply->data, path, "SDN.Use")) {
-        missing = str_printf(
-            "the API token of pve-hwid lacks SDN.Use on %s; give it with 'pveum acl "
-            "modify %s --users pve-hwid@pve --roles PVESDNUser' (the user in %s)",
-            path, path, vm->engine->settings->token_file);
+        missing = advice_missing(path, "SDN.Use", true);
     }
     if (reply->result != API_OK || missing != NULL) {
         cannot_hold(wait, missing != NULL ? missing : reply->message);
@@ -362,7 +358,7 @@ static void on_permissions(void *userdata, const struct api_reply *reply)
     vm->busy++;
     wait->request = NULL;
     if (reply->result == API_OK) {
-        missing = missing_privileges(vm->engine, vm->vmid, reply->data);
+        missing = missing_privileges(vm->vmid, reply->data);
     }
     if (reply->result != API_OK || missing != NULL) {
         cannot_hold(wait, missing != NULL ? missing : reply->message);
@@ -379,8 +375,11 @@ static int on_too_late(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source, (void)usec;
     vm->busy++;
-    cannot_hold(wait, "PVE's API does not answer in time; look at 'systemctl status pvedaemon "
-                      "pveproxy'");
+    /* PVE takes 3 s to say that it does not accept a token: what it said last is the reason. */
+    cannot_hold(wait, vm->engine->api_ok || vm->engine->api_detail == NULL
+                          ? "PVE's API does not answer in time; look at 'systemctl status "
+                            "pvedaemon pveproxy'"
+                          : vm->engine->api_detail);
     finish_async(vm);
     return 0;
 }

@@ -3,7 +3,8 @@
  * What the engine's files share: engine.c (life, API, journal), engine_vm.c (what is known of each
  * VM), engine_queue.c (looking at VMs, one after the other), engine_drive.c (a reconciliation and
  * its I/O), engine_hook.c (answers to hooks), engine_query.c (questions), engine_metrics.c
- * (numbers).
+ * (numbers), engine_claims.c (who has which identity, by this node's files), engine_survey.c (the
+ * same of other nodes, by the API).
  */
 #ifndef ENGINE_IMPL_H
 #define ENGINE_IMPL_H
@@ -29,7 +30,10 @@ enum {
     ENGINE_RETRY_MAX_S = 300,
     ENGINE_MACHINES_S = 3600, /* the list of machine types is asked for again */
     ENGINE_LOCK_POLL_MS = 200,
-    ENGINE_DEBT_MAX_S = 600, /* so long after we stopped a start we still make it */
+    ENGINE_DEBT_MAX_S = 600,        /* so long after we stopped a start we still make it */
+    ENGINE_CONFIGS_FRESH_MS = 1000, /* a look at all configurations of this node is good for that */
+    ENGINE_LOAD_STEP_MS = 5,        /* of reading all files, per turn of the event loop */
+    ENGINE_LOAD_HOOK_MS = 700,      /* what a hook may wait for it */
 };
 
 /* As in conf/io.pvehwid.varlink, type VmState. */
@@ -45,6 +49,7 @@ enum vm_state {
     VM_STUCK,
     VM_NO_CONFIG,
     VM_BAD_FINGERPRINT,
+    VM_REFUSED, /* a guard says no */
     VM_ON_HOLD, /* an administrator said hands off; VM_HELD is a start that we stopped */
     VM_STATES,
 };
@@ -82,7 +87,9 @@ struct vm {
     struct hook_wait *hook;       /* a pre-start waits for its answer */
     struct engine_watch *watches;
 
-    bool look_again; /* somebody asked for a look while something was going on */
+    bool awaits_survey; /* the reconciliation's next read does */
+    bool survey_over;   /* ... and is about to be made */
+    bool look_again;    /* somebody asked for a look while something was going on */
     sd_event_source *retry;
     unsigned retry_s;
     unsigned busy; /* on the stack so often: not to be freed */
@@ -115,6 +122,15 @@ struct engine {
     size_t n_queue, cap_queue, queue_head;
     sd_event_source *queue_source;
     size_t active; /* reconciliations that came from the queue */
+
+    struct claims *claims; /* who has which identity */
+    uint32_t *to_load;     /* fingerprints not read yet since the start */
+    size_t n_to_load, next_to_load;
+    bool listed;        /* to_load is all there are */
+    bool loaded;        /* all of them, and all configurations, have been read */
+    int64_t configs_ms; /* when this node's configurations were last looked at; 0: never */
+    bool refused_again; /* what was refused may not be any more: look when the queue is empty */
+    struct survey *survey;
 };
 
 /* --- engine.c: the only place that knows API and journal --- */
@@ -179,12 +195,40 @@ void engine_note_hold(struct engine *engine, uint32_t vmid, const struct assessm
 /* At the daemon's start, of a VM with a journal: did its hold go while nobody watched? */
 int engine_recover_hold(struct vm *vm, struct err *err);
 
+/* --- engine_claims.c --- */
+void engine_claims_restart(struct engine *engine); /* all files are to be read */
+/* Reads on, until all is known or that many ms have gone by (engine->loaded tells). <0: no memory,
+ * or nobody can say now. */
+int engine_claims_load(struct engine *engine, int64_t ms);
+/* All is read, and this node's configurations anew, unless that was a moment ago. True: something
+ * was looked at. */
+bool engine_claims_refresh(struct engine *engine);
+/* The same, at any rate of those on this node that share something with this fingerprint: what an
+ * administrator has just set right is no obstacle any more. */
+bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp);
+/* Which VM it is that was made what its fingerprint says, as its journal has it. */
+int engine_claims_bind(struct vm *vm);
+/* That fingerprint came, changed or went. */
+void engine_claims_fingerprint(struct engine *engine, uint32_t vmid);
+
+/* --- engine_survey.c --- */
+int engine_survey_new(struct engine *engine);
+void engine_survey_free(struct engine *engine);
+/* In a while, and then again and again. */
+void engine_survey_in(struct engine *engine, unsigned seconds);
+/* A VM of this node went: perhaps to another one. */
+void engine_survey_doubt(struct engine *engine);
+/* Before a reconciliation reads: true where what is known of other nodes is too old. Then
+ * engine_drive_resume() comes when it is not, or cannot be had, or takes too long. */
+bool engine_survey_needed(struct vm *vm);
+
 /* --- engine_undo.c --- */
 /* The undo that the journal says was left half done, into vm->undo. One that cannot be read any
  * more is closed in the journal. */
 int engine_undo_reload(struct vm *vm, struct err *err);
 
 /* --- engine_drive.c --- */
+void engine_drive_resume(struct vm *vm); /* ends awaits_survey */
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err);
 /* Drops one that has not changed anything yet. */
 void engine_drop_reconcile(struct vm *vm);

@@ -21,13 +21,23 @@ static const char *origin_name(const struct engine *engine, uint32_t vmid)
     return "none";
 }
 
+/* Whoever asks wants to hear of a copy of a VM that is in sync, too. */
+static void look_at_others(struct engine *engine)
+{
+    if (engine->loaded) {
+        (void)engine_claims_refresh(engine); /* cannot be read: as last known */
+    }
+}
+
 /* No fingerprint, no VM, bad texts: as errors. */
 static int assess_or_say(struct engine *engine, uint32_t vmid, struct assessment **ret,
                          struct err *err)
 {
     CLEANUP(assessment_freep) struct assessment *a = NULL;
-    int rc = engine_assess(engine, vmid, &a, err);
+    int rc;
 
+    look_at_others(engine);
+    rc = engine_assess(engine, vmid, &a, err);
     if (rc < 0) {
         return rc == -ENOMEM ? rc : -EINVAL;
     }
@@ -130,8 +140,10 @@ int engine_check(struct engine *engine, uint32_t vmid, json_t **ret_state, struc
     CLEANUP(assessment_freep) struct assessment *a = NULL;
     struct vm *vm = engine_find(engine, vmid);
     struct vm_summary *summary;
-    int rc = engine_assess(engine, vmid, &a, err);
+    int rc;
 
+    look_at_others(engine);
+    rc = engine_assess(engine, vmid, &a, err);
     if (rc < 0) {
         return rc == -ENOMEM ? rc : -EINVAL;
     }
@@ -202,7 +214,8 @@ static json_t *list_problems(const struct engine *engine)
     for (size_t i = 0; i < engine->n_summaries && json_array_size(problems) < PROBLEMS_MAX; i++) {
         const struct vm_summary *s = &engine->summaries[i];
 
-        if (s->state == VM_FAILED || s->state == VM_STUCK || s->state == VM_BAD_FINGERPRINT) {
+        if (s->state == VM_FAILED || s->state == VM_STUCK || s->state == VM_REFUSED ||
+            s->state == VM_BAD_FINGERPRINT) {
             (void)json_array_append_new(/* likewise */
                                         problems,
                                         json_sprintf("VM %u: %s", s->vmid,

@@ -42,7 +42,9 @@ int engine_enqueue(struct engine *engine, uint32_t vmid, enum reconcile_cause ca
 
 void engine_queue_kick(struct engine *engine)
 {
-    if (engine->queue_head < engine->n_queue && engine->active < ENGINE_ACTIVE_MAX) {
+    bool any = engine->queue_head < engine->n_queue || engine->refused_again;
+
+    if (any && engine->active < ENGINE_ACTIVE_MAX) {
         /* Cannot fail for a source of our own loop. */
         (void)sd_event_source_set_enabled(engine->queue_source, SD_EVENT_ON);
     }
@@ -75,12 +77,11 @@ static bool may_rewrite_early(struct engine *engine, const struct assessment *a,
 static void say_why_not(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     if (!a->attached) {
-        engine_say(
-            engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
-            "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
-            "it with 'qm set %u --hookscript local:snippets/pve-hwid', or change the VM once "
-            "with 'pve-hwid apply %u'",
-            vmid, vmid, vmid);
+        engine_say(engine, vmid, LOG_NOTICE, MESSAGE_DRIFT,
+                   "VM %u differs from its fingerprint, but its hookscript is not pve-hwid: attach "
+                   "it with 'pve-hwid attach %u', or change the VM once "
+                   "with 'pve-hwid apply %u'",
+                   vmid, vmid, vmid);
     }
 }
 
@@ -96,6 +97,13 @@ static bool note_news(struct engine *engine, uint32_t vmid, const struct assessm
     engine_note_assessment(engine, vmid, a);
     summary = engine_summary(engine, vmid);
     return summary == NULL || summary->state != state || !str_equal(summary->detail, detail);
+}
+
+static enum vm_state summary_state(struct engine *engine, uint32_t vmid)
+{
+    const struct vm_summary *summary = engine_summary(engine, vmid);
+
+    return summary == NULL ? VM_UNKNOWN : (enum vm_state)summary->state;
 }
 
 static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause cause)
@@ -137,6 +145,13 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
     if (a->outcome != ASSESS_PLANNED || plan_is_empty(a->plan) || a->on_hold != NULL) {
         return;
     }
+    if (summary_state(engine, vmid) == VM_REFUSED && !a->elsewhere) {
+        if (news) {
+            engine_say(engine, vmid, LOG_WARNING, MESSAGE_REFUSED_BY_GUARD,
+                       "VM %u: its hardware is not changed: %s", vmid, a->plan->refusals.items[0]);
+        }
+        return;
+    }
     if (!may_rewrite_early(engine, a, cause)) {
         if (news) {
             say_why_not(engine, vmid, a);
@@ -155,6 +170,18 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
     }
 }
 
+/* Something changed at others: whoever was refused for them may not be any more. */
+static void queue_refused(struct engine *engine)
+{
+    engine->refused_again = false;
+    for (size_t i = 0; i < engine->n_summaries; i++) {
+        if (engine->summaries[i].state == VM_REFUSED) {
+            /* No memory: at its next start or stop. Adds no summary, so `i` stays right. */
+            (void)engine_enqueue(engine, engine->summaries[i].vmid, RECONCILE_FOR_RETRY);
+        }
+    }
+}
+
 int engine_queue_turn(sd_event_source *source, void *userdata)
 {
     struct engine *engine = userdata;
@@ -162,6 +189,13 @@ int engine_queue_turn(sd_event_source *source, void *userdata)
     enum reconcile_cause cause;
     uint32_t vmid;
 
+    if (!engine->loaded && engine_claims_load(engine, ENGINE_LOAD_STEP_MS) == 0 &&
+        !engine->loaded) {
+        return 0; /* no look before it is known what others have */
+    }
+    if (engine->queue_head == engine->n_queue && engine->refused_again) {
+        queue_refused(engine);
+    }
     if (engine->queue_head == engine->n_queue || engine->active >= ENGINE_ACTIVE_MAX) {
         return sd_event_source_set_enabled(source, SD_EVENT_OFF);
     }
@@ -177,4 +211,36 @@ int engine_queue_turn(sd_event_source *source, void *userdata)
     summary->queued = 0;
     look(engine, vmid, cause);
     return 0;
+}
+
+/* A start that we make is none of the first round: it takes as long as the VM does. What is stuck
+ * stays so until somebody brings a storage back. */
+static bool is_settling(struct engine *engine, const struct vm *vm)
+{
+    const struct vm_summary *summary = engine_summary(engine, vm->vmid);
+
+    return vm->reconcile != NULL &&
+           (summary == NULL || (summary->state != VM_STARTING && summary->state != VM_STUCK));
+}
+
+bool engine_is_settling(struct engine *engine)
+{
+    if (engine->queue_head < engine->n_queue) {
+        return true;
+    }
+    if (engine->settings->early && engine->n_summaries > 0 && engine->machines.n == 0) {
+        return true; /* the list of machine types is PVE's first answer; all are queued again then
+                      */
+    }
+    for (const struct vm *vm = engine->vms; vm != NULL; vm = vm->next) {
+        if (is_settling(engine, vm)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned engine_ready_patience_s(const struct engine *engine)
+{
+    return engine->settings->ready_patience_s;
 }

@@ -22,6 +22,7 @@ static const char *const state_names[VM_STATES] = {
     [VM_STUCK] = "stuck",
     [VM_NO_CONFIG] = "no-config",
     [VM_BAD_FINGERPRINT] = "bad-fingerprint",
+    [VM_REFUSED] = "refused",
     [VM_ON_HOLD] = "on-hold",
 };
 
@@ -137,6 +138,11 @@ int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struc
         }
         vm->engine = engine;
         vm->vmid = vmid;
+        if (engine_claims_bind(vm) < 0) {
+            record_memory_fini(&vm->memory);
+            free(vm);
+            return err_oom(err);
+        }
         vm->next = engine->vms;
         engine->vms = vm;
     }
@@ -231,16 +237,39 @@ int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts 
     return 0;
 }
 
-int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err)
+static int assess_once(struct engine *engine, uint32_t vmid, struct assessment **ret,
+                       struct err *err)
 {
     CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
     const struct assess_params params = {.vmid = vmid,
                                          .machines = &engine->machines,
                                          .on_drift = engine->settings->on_drift,
-                                         .on_error = engine->settings->on_error};
+                                         .on_error = engine->settings->on_error,
+                                         .claims = engine->claims};
     int rc = engine_read_texts(engine, vmid, &texts, err);
 
     return rc < 0 ? rc : assess(&texts.texts, &params, NULL, 0, ret, err);
+}
+
+/* A VM in sync is not given anything, so what others have need not be looked at anew. */
+int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err)
+{
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+    int rc = engine->loaded ? 0 : engine_claims_load(engine, ENGINE_LOAD_HOOK_MS);
+
+    rc = rc == -ENOMEM ? err_oom(err) : assess_once(engine, vmid, &a, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (a->outcome == ASSESS_PLANNED && !plan_is_empty(a->plan) && engine->loaded) {
+        bool fresh = engine_claims_refresh(engine);
+
+        if (engine_claims_recheck(engine, vmid, a->fp) || fresh) {
+            return assess_once(engine, vmid, ret, err);
+        }
+    }
+    *ret = STEAL(a);
+    return 0;
 }
 
 static void note_on_hold(struct engine *engine, uint32_t vmid, const struct assessment *a)
@@ -275,10 +304,14 @@ void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct a
     if (a->on_hold != NULL) {
         note_on_hold(engine, vmid, a);
     } else if (a->plan->refusals.n > 0) {
-        engine_set_state(engine, vmid, VM_DIFFERS, 0, a->plan->refusals.items[0]);
+        /* A lock passes by itself. */
+        engine_set_state(engine, vmid,
+                         pveconf_get(a->conf, "lock") != NULL ? VM_DIFFERS : VM_REFUSED, 0,
+                         a->plan->refusals.items[0]);
     } else if (plan_is_empty(a->plan)) {
         engine_set_state(engine, vmid, VM_IN_SYNC, 0,
-                         a->attached ? NULL : "the hook is not attached: pre-start is not checked");
+                         a->attached ? a->twin
+                                     : "the hook is not attached: pre-start is not checked");
     } else {
         summary = plan_summary(a->plan);
         engine_set_state(engine, vmid, VM_DIFFERS, a->plan->n_changes, summary);

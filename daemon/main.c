@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "engine.h"
 #include "io/file.h"
+#include "io/process.h"
 #include "io/sock.h"
 #include "journal.h"
 #include "message_ids.h"
@@ -28,7 +29,10 @@
 #define CONFIG_FILE "/etc/pve-hwid/pve-hwid.conf"
 #define SOCKET_PATH "/run/pve-hwid/socket"
 
-enum { STATUS_EVERY_US = 5 * 1000 * 1000 };
+enum {
+    STATUS_EVERY_US = 5 * 1000 * 1000,
+    READY_GRACE_US = 30 * 1000 * 1000, /* over ready_patience_s, before systemd gives us up */
+};
 
 struct program {
     const char *config_path;
@@ -37,6 +41,8 @@ struct program {
     struct engine *engine;
     struct server *server;
     struct methods methods;
+    sd_event_source *settling; /* NULL: systemd was told that we are ready */
+    sd_event_source *patience;
 };
 
 static void say(int priority, const char *message_id, const char *text)
@@ -90,15 +96,20 @@ static void reload(struct program *program)
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
+    struct program *program = userdata;
     struct timespec now = {0};
 
     (void)source, (void)info;
+    if (program->settling != NULL) {
+        reload(program); /* nothing to notify of: we are not ready for the first time yet */
+        return 0;
+    }
     (void)clock_gettime(CLOCK_MONOTONIC, &now); /* this clock is always there */
     /* To the microsecond: systemd compares it with the time it sent the signal. */
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", /* nobody may be listening */
                      (unsigned long long)now.tv_sec * 1000000 +
                          (unsigned long long)now.tv_nsec / 1000);
-    reload(userdata);
+    reload(program);
     (void)sd_notify(0, "READY=1"); /* likewise */
     return 0;
 }
@@ -210,6 +221,58 @@ static int on_status_timer(sd_event_source *source, uint64_t usec, void *userdat
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+/* --- ready: pve-guests.service starts the node's VMs once we are, so early rewriting comes first
+ * -- */
+
+static void be_ready(struct program *program)
+{
+    program->settling = sd_event_source_disable_unref(program->settling);
+    program->patience = sd_event_source_disable_unref(program->patience);
+    (void)sd_notify(0, "READY=1"); /* nobody may be listening */
+    notify_status(program);
+}
+
+/* After each event: was it the last one that was waited for? */
+static int on_event(sd_event_source *source, void *userdata)
+{
+    struct program *program = userdata;
+
+    (void)source;
+    if (!engine_is_settling(program->engine)) {
+        be_ready(program);
+    }
+    return 0;
+}
+
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct program *program = userdata;
+
+    (void)source, (void)usec;
+    say(LOG_WARNING, MESSAGE_NOT_SETTLED,
+        "not all VMs could be looked at and rewritten within ready_patience_s; the node's VMs may "
+        "start now, and each start checks its VM. 'pve-hwid status' tells what is the matter");
+    be_ready(program);
+    return 0;
+}
+
+static void await_settling(struct program *program)
+{
+    const uint64_t patience = (uint64_t)engine_ready_patience_s(program->engine) * 1000000;
+
+    if (patience == 0 || !engine_is_settling(program->engine) ||
+        sd_event_add_time_relative(program->event, &program->patience, CLOCK_MONOTONIC, patience, 0,
+                                   on_patience, program) < 0 ||
+        sd_event_add_post(program->event, &program->settling, on_event, program) < 0) {
+        be_ready(program);
+        return;
+    }
+    (void)sd_notifyf(0, /* nobody may be listening */
+                     "STATUS=looking at all VMs before the node starts them\n"
+                     "EXTEND_TIMEOUT_USEC=%llu",
+                     (unsigned long long)patience + READY_GRACE_US);
+}
+
 /* --- program
  * -------------------------------------------------------------------------------------------- */
 
@@ -257,12 +320,13 @@ static int run(struct program *program)
         (void)sd_notifyf(0, "STATUS=%s\nERRNO=%d", err.text, -rc); /* nobody may be listening */
     } else {
         say(LOG_INFO, MESSAGE_STARTED, "pve-hwidd " PVE_HWID_VERSION " is ready");
-        (void)sd_notify(0, "READY=1"); /* likewise */
-        notify_status(program);
+        await_settling(program);
         rc = sd_event_loop(program->event);
     }
     engine_free(program->engine); /* first: it answers the calls that still wait */
     server_free(program->server);
+    sd_event_source_disable_unref(program->settling);
+    sd_event_source_disable_unref(program->patience);
     sd_event_unref(program->event);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -311,5 +375,6 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return 2;
     }
+    process_forbid_dumps(); /* the API token */
     return run(&program);
 }

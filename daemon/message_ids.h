@@ -26,7 +26,10 @@
 #define MESSAGE_API_UNREACHABLE   "9320e2662bc74d5ab1422800bc4fd6a9"
 #define MESSAGE_RECOVERED         "7db8dcbd943a49c7b1edb90a2500c912" /* a crash was cleared up */
 #define MESSAGE_JOURNAL_BROKEN    "bdfb0a41927e45d6ba88a247300b1a24" /* state_dir: cannot write */
+#define MESSAGE_NOT_SETTLED       "d1e3c007fe3c4e898202be14abd5a2f6" /* ready before all was done */
 #define MESSAGE_DRIFT             "b2850b2c2e6b4e158afd03f3ef69b49f" /* differs, but stays so */
+#define MESSAGE_REFUSED_BY_GUARD  "1cf0b8b50cb343e5ac2865e0bbaed697" /* identity, template, ... */
+#define MESSAGE_OTHERS_UNKNOWN    "ffc36f11d21b45f09899b766b04ff420" /* VMs of other nodes */
 #define MESSAGE_ON_HOLD           "380fd9947b5448548447f5efe77458d9" /* by an administrator */
 #define MESSAGE_RESUMED           "eca63578fc47461290ea7f8a000306b2" /* ... no more */
 

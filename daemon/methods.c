@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/str.h"
+#include "core/survey.h"
 #include "core/wire.h"
 #include "io/clock.h"
 
@@ -523,6 +524,66 @@ static void method_resume(struct server_call *call, void *userdata)
     hold_changed(call, userdata, false);
 }
 
+/* --- running
+ * -------------------------------------------------------------------------------------------- */
+
+struct running {
+    struct server_call *call;
+    struct engine_question *question;
+    uint32_t vmid;
+};
+
+static void on_running_gone(void *userdata)
+{
+    struct running *running = userdata;
+
+    engine_running_forget(running->question);
+    server_call_reply(running->call, json_object()); /* nobody hears it */
+    free(running);
+}
+
+static void on_running(void *userdata, bool runs, const struct err *err)
+{
+    struct running *running = userdata;
+
+    server_call_on_gone(running->call, NULL, NULL);
+    if (err != NULL) {
+        fail(running->call, running->vmid, -EIO, err);
+    } else {
+        server_call_reply(running->call, json_pack("{s:b}", "running", (int)runs));
+    }
+    free(running);
+}
+
+static void method_running(struct server_call *call, void *userdata)
+{
+    struct methods *methods = userdata;
+    struct wire_fields f = {.object = server_call_parameters(call)};
+    int64_t vmid = wire_get_int(&f, "vmid", WIRE_NEEDED, WIRE_VMID_MIN, WIRE_VMID_MAX);
+    const char *node = wire_get_string(&f, "node", WIRE_NEEDED);
+    struct err err = {"out of memory"};
+    struct running *running;
+
+    if (!wire_fields_done(&f)) {
+        server_call_bad(call, f.bad);
+        return;
+    }
+    if (!survey_is_node_name(node)) { /* it becomes part of a path of the API */
+        server_call_bad(call, "node");
+        return;
+    }
+    running = calloc(1, sizeof(*running));
+    if (running == NULL || engine_running(methods->engine, (uint32_t)vmid, node, on_running,
+                                          running, &running->question, &err) < 0) {
+        free(running);
+        fail(call, (uint32_t)vmid, -ENOMEM, &err);
+        return;
+    }
+    *running = (struct running){
+        .call = call, .question = running->question, .vmid = (uint32_t)vmid};
+    server_call_on_gone(call, on_running_gone, running);
+}
+
 const struct server_method methods_table[] = {
     {"io.pvehwid.Hook", SERVER_ROOT_ONLY, method_hook},
     /* What a configuration says is root's, as /etc/pve is; anybody may know how we are. */
@@ -533,6 +594,7 @@ const struct server_method methods_table[] = {
     {"io.pvehwid.Undo", SERVER_ROOT_ONLY, method_undo},
     {"io.pvehwid.Hold", SERVER_ROOT_ONLY, method_hold},
     {"io.pvehwid.Resume", SERVER_ROOT_ONLY, method_resume},
+    {"io.pvehwid.Running", SERVER_ROOT_ONLY, method_running},
     {"io.pvehwid.Status", SERVER_ANYBODY, method_status},
     {"io.pvehwid.Metrics", SERVER_ROOT_ONLY, method_metrics}, /* it tells VMIDs */
     {"io.pvehwid.List", SERVER_ROOT_ONLY, method_list},

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "core/advice.h"
 #include "credential.h"
 #include "http.h"
 
@@ -123,6 +124,7 @@ static void call_on_answer(void *userdata, const struct http_answer *answer)
 {
     struct pve_call *call = userdata;
     struct api_reply reply = {.result = API_LOST};
+    char *advised;
     int rc;
 
     if (answer->result != API_OK) {
@@ -133,6 +135,11 @@ static void call_on_answer(void *userdata, const struct http_answer *answer)
     if (rc < 0) {
         call_fail(call, API_LOST, "out of memory for the answer of PVE");
         return;
+    }
+    advised = advice_refusal(reply.status, reply.message);
+    if (advised != NULL) {
+        free(reply.message);
+        reply.message = advised;
     }
     call_finish(call, &reply);
     api_reply_fini(&reply);

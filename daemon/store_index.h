@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A sorted array of VMIDs, each with a stamp: a hash of size and times of its file. 16 bytes a file
- * and no contents, so that thousands of fingerprints cost nothing worth mentioning. Only store.c
- * uses it.
+ * and no contents, so that thousands of fingerprints cost nothing worth mentioning. For the
+ * store, and for engine_claims.c, which watches this node's configurations by it.
  */
 #ifndef STORE_INDEX_H
 #define STORE_INDEX_H

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -19,28 +18,6 @@ void store_file_fini(struct store_file *file)
     *file = (struct store_file){0};
 }
 
-/* Who can write a fingerprint decides what a VM's hardware becomes. */
-static int check_owner(int fd, const char *path, struct err *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0) {
-        return err_set(err, -errno, "%s: %s", path, strerror(errno));
-    }
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        return err_set(err, -EPERM,
-                       "%s belongs to user %u and is not used; files here must be root's: chown "
-                       "root %s",
-                       path, st.st_uid, path);
-    }
-    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return err_set(err, -EPERM,
-                       "%s can be written by others than its owner and is not used; chmod go-w %s",
-                       path, path);
-    }
-    return 0;
-}
-
 /* Takes over `path`. */
 static int read_file(char *path_, size_t max, bool trusted, struct store_file *ret, struct err *err)
 {
@@ -52,9 +29,10 @@ static int read_file(char *path_, size_t max, bool trusted, struct store_file *r
     if (path == NULL) {
         return err_oom(err);
     }
-    rc = file_open(AT_FDCWD, path, FILE_NOFOLLOW, &fd, err);
-    if (rc == 0 && !trusted) {
-        rc = check_owner(fd, path, err);
+    rc = trusted ? file_open(AT_FDCWD, path, FILE_NOFOLLOW, &fd, err)
+                 : file_open_trusted(path, &fd, err);
+    if (rc == -EACCES) {
+        return err_set(err, rc, "%s: no permission to read it; chmod a+r %s", path, path);
     }
     if (rc == 0) {
         rc = file_read_fd(fd, path, &text, err);
@@ -112,6 +90,22 @@ int store_read_hold(const struct store *store, uint32_t vmid, struct store_file 
                        ret, err);
     }
     return rc;
+}
+
+int store_scan_configs(const struct store *store, struct store_index *ret)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = file_open_dir(AT_FDCWD, store->dirs[STORE_DIR_CLUSTER].alive, &fd, NULL);
+
+    return rc < 0 ? rc : store_scan(fd, ".conf", ret);
+}
+
+int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = file_open_dir(AT_FDCWD, store->dirs[STORE_DIR_CLUSTER].alive, &fd, NULL);
+
+    return rc < 0 ? rc : store_stamp(fd, vmid, ".conf", ret_stamp);
 }
 
 int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,

@@ -22,6 +22,9 @@ BUILD_PACKAGES="gcc make pkg-config libcurl4-openssl-dev libjansson-dev libsyste
 GUEST_PACKAGES="qemu-system-x86 qemu-utils ovmf seabios busybox-static kmod zstd"
 CHECK_PACKAGES="clang clang-format-14 man-db groff python3-jsonschema python3-prometheus-client valgrind
     libclang-rt-14-dev"
+# The Debian package: built, read by lintian, and lived with in Debian trees (tests/test_package).
+PACKAGE_PACKAGES="dpkg-dev debhelper pkgconf lintian blhc devscripts mmdebstrap debian-archive-keyring
+    systemd-container"
 
 missing_of() {
     local p

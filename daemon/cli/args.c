@@ -139,6 +139,26 @@ static enum cli_exit take_option(const struct args_context *context, int argc, c
     return store_value(context, option, argv[*at]);
 }
 
+/* Is the answer to be JSON? Asked first, so that a word before --json that is wrong is told so too.
+ */
+static bool wants_json(const struct args_context *context, int argc, char **argv)
+{
+    for (int i = 0; i < argc && !str_equal(argv[i], "--"); i++) {
+        const struct arg_option *option = NULL;
+
+        if (str_equal(argv[i], "--json")) {
+            return true;
+        }
+        if (str_starts(argv[i], "--")) {
+            option = find_long(context, argv[i] + 2, strlen(argv[i] + 2));
+        } else if (argv[i][0] == '-' && argv[i][1] != '\0') {
+            option = find_letter(context, argv[i][1]);
+        }
+        i += option != NULL && option->kind != ARG_FLAG; /* its value may look like an option */
+    }
+    return false;
+}
+
 static enum cli_exit take_all(const struct args_context *context, int argc, char **argv,
                               struct args *args)
 {
@@ -190,6 +210,7 @@ enum args_result args_parse(struct cli *cli, const struct arg_option *options, s
 
     *ret = (struct args){0};
     add_common(&context, cli);
+    cli->json = wants_json(&context, argc, argv);
     *ret_code = take_all(&context, argc, argv, ret);
     if (*ret_code != CLI_OK) {
         return ARGS_DONE;

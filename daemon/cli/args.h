@@ -12,7 +12,7 @@
 
 #include "cli/cli.h"
 
-enum { ARGS_WORDS_MAX = 16 };
+enum { ARGS_WORDS_MAX = 64 };
 
 enum arg_kind {
     ARG_FLAG, /* bool */

@@ -55,8 +55,14 @@ static const char *vm_name(const struct capture_vm *vm)
  * captures to one file at the same instant are not kept apart; rename cannot, everywhere. */
 int capture_write(const char *path, bool force, const char *text, struct err *err)
 {
+    struct stat st;
     int rc;
 
+    /* The rename would put a file in place of /dev/null. */
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) {
+        return err_set(err, -EINVAL, "%s is not a regular file, and no file is put in its place",
+                       path);
+    }
     if (!force && file_exists(AT_FDCWD, path)) {
         return err_set(err, -EEXIST,
                        "%s exists and was left as it is; --force overwrites it, or choose another "

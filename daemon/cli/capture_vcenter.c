@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/vcenter.h"
 #include "core/certificate.h"
+#include "io/process.h"
 
 enum { HOST_MAX = 255, PORT_MAX = 65535, TIMEOUT_S = 60, TIMEOUT_MAX_S = 3600 };
 
@@ -186,7 +187,7 @@ enum cli_exit capture_vcenter(const struct cli *cli, const struct capture_option
         .cli = cli, .options = options, .folder = {.dir_fd = -1, .lock_fd = -1}};
     struct err err = {""};
 
-    secrets_protect_process();
+    process_forbid_dumps();
     if (check_options(&run, &err) < 0 || make_url(options->vcenter, &run.url, &err) < 0) {
         return cli_usage(cli, "%s", err.text);
     }

@@ -28,6 +28,7 @@ static void take_progress(void *userdata, const json_t *parameters)
 {
     struct watching *w = userdata;
     const char *sentence = json_string_value(json_object_get(parameters, "progress"));
+    char prefix[CALLS_PREFIX_SIZE];
 
     if (sentence == NULL) {
         return;
@@ -37,7 +38,9 @@ static void take_progress(void *userdata, const json_t *parameters)
         (void)json_array_append_new(w->progress, json_string(sentence));
         return;
     }
-    out_printf(&w->what->cli->out, OUT_PLAIN, "VM %u: %s\n", (unsigned)w->what->vmid, sentence);
+    /* Most of the daemon's sentences name the VM, as the journal wants them. */
+    out_printf(&w->what->cli->out, OUT_PLAIN, "%s%s\n",
+               str_starts(sentence, "VM ") ? "" : calls_prefix(w->what->vmid, prefix), sentence);
     (void)fflush(w->what->cli->out.file); /* main() finds a failed write at the end */
 }
 

@@ -147,7 +147,7 @@ const struct verb verb_check = {
         "of the worst. Reads everything afresh and changes nothing.\n\n"
         "  --report  attribute by attribute: what the guest saw on VMware, sees now, and would\n"
         "            see after `apply`; and what that means for its activation\n\n"
-        "Exit: 0 in sync, 3 differs, 4 something is under way, 1 error.\n\n"
+        "Exit: 0 in sync, 3 differs, 4 something is under way, 5 refused by a guard, 1 error.\n\n"
         "Examples:\n"
         "  pve-hwid check 105\n"
         "  pve-hwid check 105 --report\n"

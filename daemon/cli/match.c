@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "cli/args.h"
 #include "cli/match_files.h"
+#include "core/identity.h"
 #include "io/file.h"
 
 enum {
@@ -59,13 +60,16 @@ static bool is_wanted(const struct matching *m, size_t i)
     return sure == MATCH_CERTAIN || (sure == MATCH_LIKELY && m->likely);
 }
 
-/* Is there a file that says something else (or nothing that can be read)? 0 none, 1 the same, 2
- * another, -errno. */
-static int look(const char *path, const char *text, struct err *err)
+/* Is there a file that says something else (or nothing that can be read)? 0 none, or the same that
+ * is not bound to its VM yet; 1 the same; 2 another; -errno. What the file says of its VM is no
+ * difference: whether that is still this one is for `adopt` to say. */
+static int look(const char *path, const struct fingerprint *wanted, const char *text,
+                struct err *err)
 {
     CLEANUP(buf_fini) struct buf now = BUF_INIT(FINGERPRINT_MAX);
     CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
     CLEANUP_FREE char *canonical = NULL;
+    bool bound;
     int rc = file_read(AT_FDCWD, path, FILE_FOLLOW, &now, err);
 
     if (rc == -ENOENT) {
@@ -77,19 +81,31 @@ static int look(const char *path, const char *text, struct err *err)
     if (fingerprint_parse(now.len > 0 ? now.data : "", now.len, &fp, NULL) < 0) {
         return 2;
     }
+    bound = fp->vm.ctime != 0 || wanted->vm.ctime == 0;
+    fp->vm = wanted->vm;
     rc = fingerprint_format(fp, &canonical, err);
-    return rc < 0 ? rc : str_equal(canonical, text) ? 1 : 2;
+    return rc < 0 ? rc : !str_equal(canonical, text) ? 2 : bound;
+}
+
+/* The fingerprint is bound to the VM of that number that is there now. */
+static int bind(struct fingerprint *fp, const struct match_vm *vm)
+{
+    CLEANUP(identity_fini) struct identity id = {0};
+    int rc = identity_of_config(vm->conf, &id);
+
+    fp->vm = (struct fingerprint_vm){.ctime = (long)id.ctime};
+    return rc;
 }
 
 static int place(struct matching *m, size_t i, const char *dir, struct err *err)
 {
     const struct match_vm *vm = vm_of(m, i);
+    struct fingerprint *fp = (struct fingerprint *)m->files.fingerprints[i].fp; /* ours */
     CLEANUP_FREE char *path = str_printf("%s/%u.json", dir, (unsigned)vm->vmid);
     CLEANUP_FREE char *text = NULL;
-    int rc = path == NULL ? err_oom(err)
-                          : fingerprint_format(m->files.fingerprints[i].fp, &text, err);
+    int rc = path == NULL || bind(fp, vm) < 0 ? err_oom(err) : fingerprint_format(fp, &text, err);
 
-    rc = rc < 0 ? rc : look(path, text, err);
+    rc = rc < 0 ? rc : look(path, fp, text, err);
     if (rc < 0) {
         return rc;
     }

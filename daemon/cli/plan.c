@@ -152,7 +152,8 @@ static void warn_names(const struct cli *cli, const struct offline *offline)
 static enum cli_exit plan_offline(struct cli *cli, struct offline *offline)
 {
     CLEANUP(plan_freep) struct plan *plan = NULL;
-    struct plan_input input = {0};
+    CLEANUP(claims_findings_fini) struct claims_findings others = {0};
+    struct plan_input input = {.others = &others};
     struct err err = {""};
 
     if (read_machines(offline, &err) < 0) {
@@ -164,10 +165,14 @@ static enum cli_exit plan_offline(struct cli *cli, struct offline *offline)
     if (offline->vmid == 0) {
         offline->vmid = vmid_of_name(offline->config, ".conf");
     }
-    input = (struct plan_input){.vmid = offline->vmid,
-                                .conf = offline->conf,
-                                .fp = offline->fp,
-                                .machines = &offline->list};
+    input.vmid = offline->vmid;
+    input.conf = offline->conf;
+    input.fp = offline->fp;
+    input.machines = &offline->list;
+    /* Of other VMs nothing is known here; but that the number was used again can be seen. */
+    if (claims_judge(NULL, offline->vmid, offline->fp, offline->conf, &others) < 0) {
+        return cli_oom(cli);
+    }
     if (plan_make(&input, &plan, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s: %s", input_name(offline->config), err.text);
     }

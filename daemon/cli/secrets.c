@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -18,14 +16,6 @@
 #include "base/base64.h"
 #include "base/str.h"
 #include "io/file.h"
-
-void secrets_protect_process(void)
-{
-    const struct rlimit none = {0, 0};
-
-    (void)prctl(PR_SET_DUMPABLE, 0);     /* both: the best that can be had here, and neither can */
-    (void)setrlimit(RLIMIT_CORE, &none); /* fail for want of anything */
-}
 
 struct secrets *secrets_new(void)
 {

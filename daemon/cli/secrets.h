@@ -24,8 +24,6 @@ struct secrets {
     char session[VCENTER_SESSION_SIZE + 32]; /* likewise; "" : not logged in */
 };
 
-/* From here on no core dump, no ptrace by others. */
-void secrets_protect_process(void);
 /* NULL: no memory. */
 struct secrets *secrets_new(void);
 void secrets_free(struct secrets *secrets); /* wipes */

@@ -23,6 +23,7 @@ static const struct state {
     {"stuck", CLI_ERROR, OUT_BAD},
     {"no-config", CLI_OK, OUT_DIM},
     {"bad-fingerprint", CLI_ERROR, OUT_BAD},
+    {"refused", CLI_REFUSED, OUT_BAD},
     {"on-hold", CLI_OK, OUT_WARN}, /* see vm_state_exit() */
     {"unknown", CLI_ERROR, OUT_DIM},
 };

@@ -117,7 +117,9 @@ static int add(struct judge *j, const struct identity_key *key, uint32_t vmid, e
     }
     other->smbios = other->smbios || key->kind != IDENTITY_MAC;
     other->mac = other->mac || key->kind == IDENTITY_MAC;
-    if (++other->n_keys > KEYS_TOLD_MAX) {
+    /* VMware's serial shows the same bytes as the uuid: once is enough. */
+    if (++other->n_keys > KEYS_TOLD_MAX || (key->kind == IDENTITY_SERIAL && other->keys.len > 0 &&
+                                            str_starts(j->wanted.serial, "VMware-"))) {
         return 0;
     }
     text = identity_key_text(&j->wanted, key);
@@ -187,7 +189,19 @@ static int where_text(const struct judge *j, uint32_t vmid, struct buf *text)
 
 static int tell_copy(struct judge *j, const struct other *other, const char *where)
 {
+    CLEANUP(buf_fini) struct buf cure = BUF_INIT(0);
     struct claims_owner owner;
+
+    if (other->smbios) {
+        buf_addf(&cure, "qm set %u --smbios1 uuid=$(uuidgen)", other->vmid);
+    }
+    if (other->mac) {
+        buf_addf(&cure, "%sqm set %u --netN with another MAC address", cure.len > 0 ? " and " : "",
+                 other->vmid);
+    }
+    if (cure.error != 0) {
+        return cure.error;
+    }
 
     if (claims_find(j->claims, other->vmid, CLAIMS_CONFIG, &owner) && owner.node != NULL) {
         j->out->elsewhere = true;
@@ -195,13 +209,10 @@ static int tell_copy(struct judge *j, const struct other *other, const char *whe
     return notes_add(
         &j->out->refusals,
         "VM %u%s carries %s already, and no identity is given out twice. If VM %u is a copy, "
-        "destroy it, or give it an identity of its own%s (%s%s%s); if VM %u is that machine now: "
+        "destroy it, or give it an identity of its own%s (%s); if VM %u is that machine now: "
         "pve-hwid move %u %u",
         other->vmid, where, other->keys.data, other->vmid, *where != '\0' ? " there" : "",
-        other->smbios ? "qm set VMID --smbios1 uuid=$(uuidgen)" : "",
-        other->smbios && other->mac ? " and " : "",
-        other->mac ? "qm set VMID --netN with another MAC address" : "", j->vmid, other->vmid,
-        j->vmid);
+        cure.data, j->vmid, other->vmid, j->vmid);
 }
 
 static int tell(struct judge *j, const struct other *other)
@@ -293,26 +304,31 @@ static void format_time(int64_t seconds, char text[TIME_TEXT_SIZE])
 }
 
 /* What the fingerprint says counts; else what was bound when this machine was last made here. */
-static int64_t bound_ctime(const struct judge *j)
+static int bound_ctime(const struct judge *j, int64_t *ret)
 {
     const struct claims_bound *bound;
     char name[SMBIOS_UUID_SIZE];
 
-    if (j->fp->vm.ctime > 0 || j->claims == NULL) {
-        return j->fp->vm.ctime;
-    }
-    bound = claims_bound(j->claims, j->vmid);
-    if (bound == NULL || identity_name(&j->wanted, name) < 0 || !str_equal(bound->name, name)) {
+    *ret = j->fp->vm.ctime;
+    bound = j->claims == NULL ? NULL : claims_bound(j->claims, j->vmid);
+    if (*ret > 0 || bound == NULL) {
         return 0;
     }
-    return bound->ctime;
+    if (identity_name(&j->wanted, name) < 0) {
+        return -ENOMEM;
+    }
+    *ret = str_equal(bound->name, name) ? bound->ctime : 0;
+    return 0;
 }
 
 static int judge_creation(struct judge *j)
 {
     char then[TIME_TEXT_SIZE], now[TIME_TEXT_SIZE];
-    int64_t bound = bound_ctime(j);
+    int64_t bound = 0;
 
+    if (bound_ctime(j, &bound) < 0) {
+        return -ENOMEM;
+    }
     if (bound <= 0 || bound > FINGERPRINT_CTIME_MAX || j->now.ctime == 0 || j->now.ctime == bound) {
         return 0;
     }

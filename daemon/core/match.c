@@ -133,6 +133,13 @@ static int say_two_vms(struct matcher *m, size_t fp, size_t a, size_t b, bool su
                 : 0;
 }
 
+/* Does `a` carry all that `b` does and more, the uuid first of all? Then b is a clone of it: a full
+ * clone keeps the serial number and gets a uuid and MACs of its own. */
+static bool is_original(unsigned a, unsigned b)
+{
+    return (a & MATCH_UUID) != 0 && (a & b) == b && a != b;
+}
+
 /* Sure evidence for one VM and no other. */
 static int find_certain(struct matcher *m, size_t fp)
 {
@@ -145,7 +152,10 @@ static int find_certain(struct matcher *m, size_t fp)
         if (m->vms[i].id.is_template || (by & SURE) == 0) {
             continue;
         }
-        if (found != NOBODY) {
+        if (found != NOBODY && is_original(pair->by & SURE, by & SURE)) {
+            continue;
+        }
+        if (found != NOBODY && !is_original(by & SURE, pair->by & SURE)) {
             return say_two_vms(m, fp, (size_t)found, i, true);
         }
         found = (int)i;

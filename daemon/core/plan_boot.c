@@ -178,7 +178,8 @@ static int spell_out(struct plan_disk_set *set)
     return rc;
 }
 
-/* PVE refuses an order that names what is not there; it was without effect anyway. */
+/* PVE refuses an order that names what is not there. It was without effect, but would not be once a
+ * disk moves to a slot of that name: so the first move takes it out. */
 static int drop_absent(struct plan_disk_set *set)
 {
     struct boot_order *boot = &set->boot;
@@ -195,6 +196,7 @@ static int drop_absent(struct plan_disk_set *set)
                            boot->devices[i]);
         }
         free(boot->devices[i]);
+        set->boot_cleaned = true;
     }
     boot->n = kept;
     return rc;
@@ -221,6 +223,7 @@ int plan_boot_step(struct plan_disk_set *set, struct plan_step *step, const char
                    const char *to, bool first_move)
 {
     CLEANUP_FREE char *value = NULL;
+    bool spelled; /* it must be written, whether this disk is in it or not */
     int rc;
 
     if (is_legacy(&set->boot)) {
@@ -231,7 +234,8 @@ int plan_boot_step(struct plan_disk_set *set, struct plan_step *step, const char
         return rc < 0 ? rc : plan_step_set(step, "bootdisk", to);
     }
     rc = boot_order_replace(&set->boot, from, to);
-    if (rc < 0 || (rc == 0 && !(set->boot_unnamed && first_move))) {
+    spelled = set->boot_unnamed || (set->boot_cleaned && set->boot.n > 0);
+    if (rc < 0 || (rc == 0 && !(spelled && first_move))) {
         return rc;
     }
     value = boot_order_format(&set->boot);

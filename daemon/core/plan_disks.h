@@ -48,6 +48,7 @@ struct plan_disk_set {
     struct drive_list list;
     struct boot_order boot;
     bool boot_unnamed; /* nothing names the boot disk: rank 0 is our guess, to be written down */
+    bool boot_cleaned; /* the order named what is not there, and does no more */
     struct plan_disk items[PLAN_DISKS_MAX];
     size_t n;
     bool scsihw_changes; /* to pvscsi */

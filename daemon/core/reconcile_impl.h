@@ -148,7 +148,6 @@ struct record_head reconcile_head(const struct reconcile *r);
 /* What this status/current answer says: does it run, is it HA's to start? */
 bool reconcile_reply_runs(const struct api_reply *reply);
 bool reconcile_reply_is_ha(const struct api_reply *reply);
-bool reconcile_vm_is_gone(const struct api_reply *reply);
 int reconcile_take_steps(struct reconcile *r, const json_t *steps);
 /* Makes r->assessment from texts; -ENOMEM. */
 int reconcile_assess(struct reconcile *r, const struct assess_texts *texts);

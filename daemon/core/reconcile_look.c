@@ -32,17 +32,13 @@ bool reconcile_is_vm_locked(const struct api_reply *reply)
 }
 
 /* pveproxy's own codes for a pvedaemon that does not answer, and overload: as good as unreachable.
- */
+ * So is a PVE whose parts do not reach each other: "Unable to load access control list: Connection
+ * refused" is what it says to every call while pmxcfs restarts. */
 bool reconcile_is_passing(const struct api_reply *reply)
 {
     return reply->result == API_UNREACHABLE || reply->result == API_LOST || reply->status >= 502 ||
+           (reply->status == 500 && strstr(message_of(reply), "Connection refused") != NULL) ||
            reconcile_is_lock_timeout(reply);
-}
-
-bool reconcile_vm_is_gone(const struct api_reply *reply)
-{
-    return reply->result == API_REFUSED && strstr(message_of(reply), "does not exist") != NULL &&
-           strstr(message_of(reply), "onfiguration file") != NULL;
 }
 
 bool reconcile_has_patience(struct reconcile *r, int64_t ms)
@@ -95,7 +91,7 @@ int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct recon
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out)
 {
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
     /* With a change set left open there may be a deletion pending: never give up looking. */

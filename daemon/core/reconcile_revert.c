@@ -67,7 +67,7 @@ bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 static int look_in_vain(struct reconcile *r, const struct api_reply *reply,
                         struct reconcile_action *out)
 {
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
     if (!r->blind && !reconcile_has_patience(r, r->params.lock_patience_ms)) {
@@ -413,7 +413,40 @@ static int conclude_lost(struct reconcile *r, const struct plan_step *step,
                               step->probe, step->probe_value, r->params.vm.vmid, r->params.vm.vmid);
 }
 
-/* 1: *out is what to do about a disk that is in no slot; 0: all are. */
+/* Somebody set the old slot anew while our move was half through: PVE carried out what was left of
+ * it, and both slots name the disk. Which one is meant is for people to say. NULL: none. */
+static const char *second_slot(const struct plan_step *step, const struct pveconf *conf)
+{
+    const struct pveconf_section *main_keys = &conf->sections[0];
+    struct drive_slot slot;
+
+    for (size_t i = 0; i < main_keys->n && step->remove != NULL && step->probe_value != NULL; i++) {
+        const struct pveconf_key *key = &main_keys->keys[i];
+
+        if (!str_equal(key->key, step->remove) && drive_slot_parse(key->key, &slot) &&
+            reconcile_same_volume(key->value, step->probe_value)) {
+            return pveconf_get(conf, step->remove) != NULL &&
+                           reconcile_same_volume(pveconf_get(conf, step->remove), step->probe_value)
+                       ? key->key
+                       : NULL;
+        }
+    }
+    return NULL;
+}
+
+static int conclude_twice(struct reconcile *r, const struct plan_step *step, const char *second,
+                          struct reconcile_action *out)
+{
+    r->disk_lost = true; /* no start by us */
+    return reconcile_conclude(r, RECONCILE_FAILED, out,
+                              "somebody changed %s while it was being moved, and now %s and %s are "
+                              "one disk attached twice: do NOT start VM %u before one of them is "
+                              "gone: qm set %u --delete %s",
+                              step->remove, step->remove, second, r->params.vm.vmid,
+                              r->params.vm.vmid, second);
+}
+
+/* 1: *out is what to do about a disk that is in no slot, or in two; 0: each is in one. */
 static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
 {
     const struct pveconf *conf = r->assessment->conf;
@@ -423,7 +456,12 @@ static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
         const struct plan_step *step = &r->steps[i];
         enum disk_place place = find_disk(step, conf);
         bool taken = place != DISK_IN_SLOT && pveconf_get(conf, step->probe) != NULL;
+        const char *second = r->runs ? NULL : second_slot(step, conf);
 
+        if (second != NULL) {
+            rc = conclude_twice(r, step, second, out);
+            return rc < 0 ? rc : 1;
+        }
         if (place == DISK_UNUSED && !taken) {
             rc = put_disk_back(r, step, out);
             return rc < 0 ? rc : 1;

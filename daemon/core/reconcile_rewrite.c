@@ -102,7 +102,7 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
     if (reconcile_is_vm_locked(reply)) {
         return reconcile_wait_for_unlock(r, reply->message, out);
     }
-    if (reply->result == API_REFUSED && reply->status == 500 && !reconcile_is_lock_timeout(reply)) {
+    if (reply->result == API_REFUSED && reply->status == 500 && !reconcile_is_passing(reply)) {
         return fix_disk(r, step, reply->message, out);
     }
     return reconcile_api_trouble(r, reply, STATE_STATUS, out);

@@ -29,7 +29,7 @@ static int again(struct reconcile *r, const struct api_reply *reply, enum reconc
 {
     bool denied = reply->result == API_REFUSED && (reply->status == 401 || reply->status == 403);
 
-    if (reconcile_vm_is_gone(reply)) {
+    if (requests_vm_is_gone(reply)) {
         r->dropped = "it is not on this node any more";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
@@ -138,19 +138,41 @@ static int on_start_failed(struct reconcile *r, const char *exit, struct reconci
     return reconcile_go_to(r, STATE_STARTED_RECORD, out);
 }
 
+/* PVE does not want to tell how the task ended: whether the VM runs is for somebody to look at. */
+static int watch_in_vain(struct reconcile *r, const struct api_reply *reply,
+                         struct reconcile_action *out)
+{
+    if (reconcile_has_patience(r, r->params.start_patience_ms)) {
+        return reconcile_sleep_then(r, STATE_WATCH, RECONCILE_SLEEP_MS, out);
+    }
+    if (reconcile_tell(r, RECONCILE_TELL_WARNING,
+                       "VM %u: its start was asked for (%s), but PVE does not tell how that ended: "
+                       "%s. Look at 'qm status %u'",
+                       r->params.vm.vmid, r->upid,
+                       reply->message == NULL ? "no reason given" : reply->message,
+                       r->params.vm.vmid) < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_go_to(r, STATE_STARTED_RECORD, out);
+}
+
+/* As long as the task runs it is watched, however long: one that fails late (a storage that does
+ * not answer) would otherwise leave the VM down without a word. */
 int reconcile_on_watch(struct reconcile *r, const struct reconcile_event *event,
                        struct reconcile_action *out)
 {
-    const json_t *data = event->reply->data;
-    const char *exit = json_string_value(json_object_get(data, "exitstatus"));
+    const struct api_reply *reply = event->reply;
+    const char *status = json_string_value(json_object_get(reply->data, "status"));
+    const char *exit = json_string_value(json_object_get(reply->data, "exitstatus"));
 
-    if (event->reply->result != API_OK ||
-        !str_equal(json_string_value(json_object_get(data, "status")), "stopped")) {
-        if (reconcile_has_patience(r, r->params.start_patience_ms)) {
-            return reconcile_sleep_then(r, STATE_WATCH, RECONCILE_WATCH_MS, out);
-        }
-        exit =
-            "OK"; /* it was asked for; a start that takes longer than we watch is PVE's business */
+    if (reply->result == API_REFUSED && !reconcile_is_passing(reply)) {
+        return watch_in_vain(r, reply, out);
+    }
+    if (reply->result != API_OK || !str_equal(status, "stopped")) {
+        bool soon = reconcile_has_patience(r, r->params.start_patience_ms);
+
+        return reconcile_sleep_then(r, STATE_WATCH, soon ? RECONCILE_WATCH_MS : RECONCILE_SLEEP_MS,
+                                    out);
     }
     if (exit == NULL || str_equal(exit, "OK") || str_starts(exit, "WARNINGS")) {
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);

@@ -184,6 +184,19 @@ static bool is_off(const struct report_builder *b, const char *attribute)
     return row != NULL && row->vmware != NULL && row->verdict == REPORT_DIFFERS;
 }
 
+/* What a captured file says may be anybody's, and what we print here is for root to paste into a
+ * shell and into QEMU's command line: no quote, no equals sign, nothing that either of them reads.
+ */
+static bool can_be_pasted(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (!ascii_is_alnum(*text) && strchr(" .,-_()", *text) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The options that `args` would take; QEMU wants a comma in a value twice. */
 static void hint_vendor(struct report_builder *b)
 {
@@ -191,6 +204,12 @@ static void hint_vendor(struct report_builder *b)
     CLEANUP(buf_fini) struct buf value = BUF_INIT(0);
 
     if (!is_off(b, "bios.vendor")) {
+        return;
+    }
+    if (!can_be_pasted(row->vmware)) {
+        report_note(b, &b->report->hints,
+                    "BIOS vendor: it has characters that none of VMware's has; where is this "
+                    "fingerprint from?");
         return;
     }
     for (const char *at = row->vmware; *at != '\0'; at++) {
@@ -224,12 +243,12 @@ static void hint_cdrom(struct report_builder *b)
             drive_slot_format(drive->slot, slot);
         }
     }
-    if (slot[0] != '\0') {
+    if (slot[0] != '\0' && can_be_pasted(row->vmware)) {
         report_note(b, &b->report->hints,
                     "CD-ROM: only root can give it VMware's name, in `args`: -set "
                     "'device.%s.model=%s'",
                     slot, row->vmware);
-    } else {
+    } else if (slot[0] == '\0') {
         report_note(
             b, &b->report->hints,
             "CD-ROM: the VM had one on VMware; add an empty drive (ide2: none,media=cdrom)");

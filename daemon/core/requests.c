@@ -2,6 +2,8 @@
 /* See requests.h. */
 #include "core/requests.h"
 
+#include <string.h>
+
 #include "base/buf.h"
 #include "base/str.h"
 
@@ -14,6 +16,14 @@ const char *const requests_privileges[] = {
     "VM.PowerMgmt",
     NULL,
 };
+
+bool requests_vm_is_gone(const struct api_reply *reply)
+{
+    const char *message = reply->message == NULL ? "" : reply->message;
+
+    return reply->result == API_REFUSED && strstr(message, "does not exist") != NULL &&
+           strstr(message, "onfiguration file") != NULL;
+}
 
 static struct api_request *request_for(struct requests_vm vm, enum api_method method,
                                        const char *what)
@@ -77,6 +87,17 @@ struct api_request *requests_machines(const char *node)
     CLEANUP_FREE char *path = str_printf("/nodes/%s/capabilities/qemu/machines", node);
 
     return path == NULL ? NULL : api_request_new(API_GET, path);
+}
+
+struct api_request *requests_vms(void)
+{
+    CLEANUP(api_request_freep)
+    struct api_request *request = api_request_new(API_GET, "/cluster/resources");
+
+    if (request == NULL || !add(request, "type", "vm")) {
+        return NULL;
+    }
+    return STEAL(request);
 }
 
 struct api_request *requests_task(struct requests_vm vm, const char *upid)

@@ -6,6 +6,7 @@
 #ifndef CORE_REQUESTS_H
 #define CORE_REQUESTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/api.h"
@@ -24,6 +25,7 @@ struct api_request *requests_permissions(struct requests_vm vm); /* GET /access/
 /* ... on the zone path of a bridge: SDN.Use is asked for when a network card is changed. */
 struct api_request *requests_bridge_permissions(const char *bridge);
 struct api_request *requests_machines(const char *node);
+struct api_request *requests_vms(void); /* GET /cluster/resources?type=vm: where all VMs are */
 struct api_request *requests_task(struct requests_vm vm, const char *upid);
 struct api_request *requests_start(struct requests_vm vm); /* POST status/start */
 /* PUT slot=<its present value>: changes nothing, fails where the volume is away (06p). */
@@ -38,6 +40,9 @@ struct api_request *requests_revert(struct requests_vm vm, const char *keys, con
  */
 struct api_request *requests_set_back(struct requests_vm vm, const struct api_param *slot,
                                       const char *boot, const char *digest);
+
+/* PVE's answer to any of these where that node does not have the VM (any more). */
+bool requests_vm_is_gone(const struct api_reply *reply);
 
 /* Privileges on /vms/VMID that the daemon needs, NULL-terminated. */
 extern const char *const requests_privileges[];

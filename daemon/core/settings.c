@@ -42,6 +42,7 @@ static const struct key keys[] = {
     KEY(lock_patience_s, KIND_NUMBER, 1, 600),
     KEY(start_patience_s, KIND_NUMBER, 5, 3600),
     KEY(max_reads, KIND_NUMBER, 1, 32),
+    KEY(ready_patience_s, KIND_NUMBER, 0, 600),
 };
 
 enum { NODE_MAX = 63 }; /* a host name's label */
@@ -73,6 +74,7 @@ struct settings *settings_new(void)
     s->lock_patience_s = 60;
     s->start_patience_s = 120;
     s->max_reads = 4;
+    s->ready_patience_s = 30;
     return STEAL(s);
 }
 

@@ -33,6 +33,7 @@ struct settings {
     unsigned lock_patience_s;           /* 60: how long "got timeout" is tried again; 1 to 600 */
     unsigned start_patience_s;          /* 120: how long our start is watched; 5 to 3600 */
     unsigned max_reads;                 /* 4: parallel reading requests; 1 to 32 */
+    unsigned ready_patience_s; /* 30: systemd's "ready" waits for early rewriting; to 600 */
 };
 
 int settings_parse(const char *text, size_t len, struct settings **ret, struct err *err);

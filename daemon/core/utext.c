@@ -51,6 +51,20 @@ static void decode_utf16(const unsigned char *bytes, size_t len, bool big, struc
     }
 }
 
+/* `cmd /u` and `cscript //U` write UTF-16 without a mark: then text that begins in ASCII has a NUL
+ * in every second byte. */
+static bool looks_little(const char *bytes, size_t len)
+{
+    enum { LOOKED_AT = 8 };
+
+    for (size_t i = 0; i < LOOKED_AT; i++) {
+        if (i >= len || (bytes[i] == '\0') != (i % 2 == 1)) {
+            return false;
+        }
+    }
+    return len % 2 == 0;
+}
+
 int utext_decode(const char *bytes, size_t len, char **ret_text, size_t *ret_len, struct err *err)
 {
     CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
@@ -59,7 +73,9 @@ int utext_decode(const char *bytes, size_t len, char **ret_text, size_t *ret_len
     char *text;
 
     buf_add(&out, "", 0);
-    if (little || big) {
+    if (!little && !big && looks_little(bytes, len)) {
+        decode_utf16((const unsigned char *)bytes, len, false, &out);
+    } else if (little || big) {
         decode_utf16((const unsigned char *)bytes + 2, len - 2, big, &out);
     } else {
         size_t mark = len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;

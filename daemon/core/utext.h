@@ -10,9 +10,9 @@
 
 #include "base/err.h"
 
-/* UTF-16 by its byte order mark becomes UTF-8 (half a surrogate pair becomes '?'); a mark of UTF-8
- * goes; other bytes stay as they are. *ret_text has a NUL behind its *ret_len bytes and, as NULs in
- * the middle are '?', none before. -ENOMEM. */
+/* UTF-16 by its byte order mark, or little-endian without one, becomes UTF-8 (half a surrogate pair
+ * becomes '?'); a mark of UTF-8 goes; other bytes stay as they are. *ret_text has a NUL behind its
+ * *ret_len bytes and, as NULs in the middle are '?', none before. -ENOMEM. */
 int utext_decode(const char *bytes, size_t len, char **ret_text, size_t *ret_len, struct err *err);
 
 #endif

@@ -77,20 +77,37 @@ static int compare_places(const void *left, const void *right)
     return a->index < b->index ? -1 : 1;
 }
 
+/* ConvertTo-Json of PowerShell makes of an array of one its item alone, and of one that went
+ * through a pipeline before {"value": [...], "Count": n}. Ours keeps arrays; what others made of it
+ * may not. */
+static size_t unwrap(struct jsonread *array)
+{
+    json_t *value = json_object_get(array->value, "value");
+
+    if (json_is_array(value) && json_object_get(array->value, "Count") != NULL) {
+        array->value = value;
+    }
+    return json_is_object(array->value) ? 1 : json_array_size(array->value);
+}
+
 /* The objects of the array `key`, in the order of the file; `list` may stay empty. */
 static void read_list(struct winguest *w, const struct jsonread *root, struct jsonread *array,
                       const char *key, struct placed_list *list)
 {
+    size_t n;
+
     if (w->rc != 0 || !jsonread_enter(root, key, array) || json_is_null(array->value)) {
         return;
     }
-    if (!json_is_array(array->value) || json_array_size(array->value) > ITEMS_MAX) {
+    n = unwrap(array);
+    if ((!json_is_array(array->value) && !json_is_object(array->value)) || n > ITEMS_MAX) {
         w->rc = jsonread_wrong(array, NULL, w->err, "an array [ ... ] of at most %d is needed here",
                                ITEMS_MAX);
         return;
     }
-    for (size_t i = 0; i < json_array_size(array->value) && w->rc == 0; i++) {
-        struct placed item = {.at = jsonread_item(array, i), .index = i};
+    for (size_t i = 0; i < n && w->rc == 0; i++) {
+        struct placed item = {.at = json_is_array(array->value) ? jsonread_item(array, i) : *array,
+                              .index = i};
 
         if (!json_is_object(item.at.value)) {
             w->rc = jsonread_wrong(&item.at, NULL, w->err, "an object { ... } is needed here");

@@ -79,6 +79,65 @@ int file_open(int dir_fd, const char *path, enum file_flags flags, int *ret_fd, 
                         ret_fd, err);
 }
 
+/* Who can write it decides what it says; who can write its directory, which one it is. */
+static int check_owner(int fd, const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        return err_set(err, -errno, "%s: %s", path, strerror(errno));
+    }
+    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        return err_set(err, -EPERM,
+                       "%s belongs to user %u and is not used; it must be root's: chown root %s",
+                       path, st.st_uid, path);
+    }
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return err_set(err, -EPERM,
+                       "%s can be written by others than its owner and is not used; chmod go-w %s",
+                       path, path);
+    }
+    return 0;
+}
+
+/* Slash and name behind it; the path itself where it has no directory. */
+static const char *split(const char *path, char **ret_dir)
+{
+    const char *slash = strrchr(path, '/');
+
+    *ret_dir = slash == NULL ? str_dup(".")
+                             : str_ndup(path, slash == path ? 1 : (size_t)(slash - path));
+    return slash == NULL ? path : slash + 1;
+}
+
+int file_open_trusted(const char *path, int *ret_fd, struct err *err)
+{
+    CLEANUP_FREE char *dir = NULL;
+    const char *name = split(path, &dir);
+    CLEANUP_FD int dir_fd = -1;
+    CLEANUP_FD int fd = -1;
+    struct err why = {""};
+    int rc;
+
+    if (dir == NULL) {
+        return err_oom(err);
+    }
+    rc = file_open_dir(AT_FDCWD, dir, &dir_fd, err);
+    rc = rc < 0 ? rc : check_owner(dir_fd, dir, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = file_open(dir_fd, name, FILE_NOFOLLOW, &fd, &why);
+    if (rc < 0) {
+        return err_set(err, rc, "%s/%s", dir, why.text); /* it speaks of `name` */
+    }
+    rc = check_owner(fd, path, err);
+    if (rc == 0) {
+        *ret_fd = fd_steal(&fd);
+    }
+    return rc;
+}
+
 int file_read_fd(int fd, const char *path, struct buf *text, struct err *err)
 {
     int rc;
@@ -139,13 +198,11 @@ int file_write_all(int fd, const void *bytes, size_t len)
  * (EINVAL): there is nothing to be done about it then. */
 static int sync_parent(int dir_fd, const char *path, struct err *err)
 {
-    const char *slash = strrchr(path, '/');
     CLEANUP_FREE char *parent = NULL;
     CLEANUP_FD int fd = -1;
     int rc;
 
-    parent = slash == NULL ? str_dup(".")
-                           : str_ndup(path, slash == path ? 1 : (size_t)(slash - path));
+    (void)split(path, &parent); /* of no use here: the name */
     if (parent == NULL) {
         return err_oom(err);
     }
@@ -159,7 +216,8 @@ static int sync_parent(int dir_fd, const char *path, struct err *err)
     return 0;
 }
 
-static int write_new(int dir_fd, const char *path, mode_t mode, const char *text, struct err *err)
+static int write_new(int dir_fd, const char *path, mode_t mode, const void *bytes, size_t len,
+                     struct err *err)
 {
     CLEANUP_FD int fd = -1;
     int rc;
@@ -168,14 +226,15 @@ static int write_new(int dir_fd, const char *path, mode_t mode, const char *text
     if (rc < 0) {
         return rc;
     }
-    rc = file_write_all(fd, text, strlen(text));
+    rc = file_write_all(fd, bytes, len);
     if (rc == 0 && fsync(fd) < 0) {
         rc = -errno;
     }
     return rc < 0 ? err_set(err, rc, "%s: cannot write: %s", path, strerror(-rc)) : 0;
 }
 
-int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, struct err *err)
+int file_replace_bytes(int dir_fd, const char *path, mode_t mode, const void *bytes, size_t len,
+                       struct err *err)
 {
     CLEANUP_FREE char *temp = str_printf("%s.%d.tmp", path, (int)getpid());
     int rc;
@@ -184,7 +243,7 @@ int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, st
         return err_oom(err);
     }
     (void)unlinkat(dir_fd, temp, 0); /* of a crashed process with our pid; mostly not there */
-    rc = write_new(dir_fd, temp, mode, text, err);
+    rc = write_new(dir_fd, temp, mode, bytes, len, err);
     if (rc == 0 && renameat(dir_fd, temp, dir_fd, path) < 0) {
         rc = err_set(err, -errno, "%s: cannot rename into place: %s", path, strerror(errno));
     }
@@ -195,6 +254,11 @@ int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, st
         return rc;
     }
     return sync_parent(dir_fd, path, err);
+}
+
+int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, struct err *err)
+{
+    return file_replace_bytes(dir_fd, path, mode, text, strlen(text), err);
 }
 
 int file_remove(int dir_fd, const char *path, struct err *err)

@@ -47,6 +47,10 @@ int file_read(int dir_fd, const char *path, enum file_flags flags, struct buf *t
 int file_open(int dir_fd, const char *path, enum file_flags flags, int *ret_fd, struct err *err);
 int file_read_fd(int fd, const char *path, struct buf *text, struct err *err);
 
+/* As file_open(), no link followed, for what decides what happens: -EPERM where the file, or the
+ * directory it lies in, is of neither root nor ourselves, or can be written by others. */
+int file_open_trusted(const char *path, int *ret_fd, struct err *err);
+
 /* Is there something by that name that can be reached (links followed)? One system call. */
 bool file_exists(int dir_fd, const char *path);
 
@@ -59,6 +63,10 @@ int file_replace(int dir_fd, const char *path, mode_t mode, const char *text, st
 
 /* Takes the file away, on disk too. -ENOENT: it was not there. */
 int file_remove(int dir_fd, const char *path, struct err *err);
+
+/* The same with any bytes. */
+int file_replace_bytes(int dir_fd, const char *path, mode_t mode, const void *bytes, size_t len,
+                       struct err *err);
 
 /* Opens for appending, creates where missing (its directory is synced then). No symlink followed.
  * O_RDWR: the end may be read to see whether a crash cut it off. */

@@ -21,5 +21,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(str_starts(settings->api_url, "https://") && settings->state_dir[0] == '/');
     assert(settings->rescan_s >= 1 && settings->rescan_s <= 3600);
     assert(settings->max_reads >= 1 && settings->max_reads <= 32);
+    assert(settings->ready_patience_s <= 600);
     return 0;
 }

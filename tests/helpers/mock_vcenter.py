@@ -100,20 +100,20 @@ class MockVcenter:
     """Options: vms, dialect, cap, hosts, tells_uuid, slow_ms (each VM's answer), busy (so many VM
     requests are answered 503 first), busy_login, cut_every (n-th VM request is cut), garbage (ids),
     weird ({id: body}), forbidden (ids), gone (ids), expire_after (VM requests of one session), locked,
-    session (what the login answers), pem/key (names of files)."""
+    session (what the login answers), pem/key (names of files), port (0: any)."""
 
     def __init__(self, directory, address="127.0.0.1", **options):
         self.o = {"vms": 10, "dialect": "api", "cap": 4000, "hosts": 4, "tells_uuid": True,
                   "slow_ms": 0, "busy": 0, "busy_login": 0, "cut_every": 0, "garbage": (), "weird": {},
                   "forbidden": (), "gone": (), "expire_after": 0, "locked": False, "session": None,
-                  "pem": "server.pem", "key": "server.key", **options}
+                  "pem": "server.pem", "key": "server.key", "port": 0, **options}
         self.lock = threading.Lock()
         self.sessions, self.log, self.bodies = {}, [], []
         self.logins = self.logouts = self.now = self.most = self.connections = self.asked = 0
         self.vms = [summary(i) for i in range(self.o["vms"])]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(f"{directory}/{self.o['pem']}", f"{directory}/{self.o['key']}")
-        self.listener = socket.create_server((address, 0), backlog=256)
+        self.listener = socket.create_server((address, self.o["port"]), backlog=256)
         self.port = self.listener.getsockname()[1]
         self.host = f"{address}:{self.port}"
         threading.Thread(target=self.accept, args=(context,), daemon=True).start()

@@ -19,6 +19,7 @@ import time
 import urllib.parse
 
 import access
+import adminroutes  # noqa: F401  (registers its routes)
 import daemons
 import faults
 import routes
@@ -141,6 +142,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return reply
 
     def authenticate(self):
+        if not os.path.isdir(self.server.node.path("etc/pve/nodes")):       # pmxcfs is not there
+            raise PveError("Unable to load access control list: Connection refused\n")
         try:
             return access.authenticate(self.server.node, self.headers)
         except PveError as e:
@@ -149,7 +152,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def dispatch(self, node, path, params, auth, inside):
         entry, uri = routes.find(self.command, path)
-        routes.check_node(node, uri)
+        routes.check_node(node, uri, entry)
         request = {"method": self.command, "path": path, "params": params, "user": auth.name,
                    "fault": inside}
         return daemons.ask(node, request) if entry["daemon"] else daemons.run_call(node, request)

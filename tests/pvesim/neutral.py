@@ -16,6 +16,8 @@ def neutral_text(text):
     text = re.sub(r"Installed QEMU version '[\d.]+'", "Installed QEMU version", text)
     text = re.sub(r"vm-\d+-state-suspend-[\d-]+", "vm-state", text)
     text = re.sub(r"^(vmgenid: ).*$", r"\1V", text, flags=re.M)
+    text = re.sub(r"^(smbios1: base64=1,.*uuid=)[0-9a-f-]{36}$", r"\1U", text, flags=re.M)
+    text = re.sub(r"vzdump-qemu-(\d+)-[\d_-]+\.vma", r"vzdump-qemu-\1.vma", text)
     return re.sub(r"(net0: e1000e=)BC:24:11:(?!9A:A3:C1)[0-9A-F:]{8}", r"\1RANDOM", text)
 
 

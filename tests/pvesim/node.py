@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import time
@@ -87,8 +88,15 @@ class Node:
     def run_file(self, vmid, kind):
         return self.path(f"run/qemu-server/{vmid}.{kind}")
 
-    def vmids(self):
-        names = os.listdir(self.conf_dir())
+    def nodes(self):
+        """The names of the cluster's nodes; this one is always there."""
+        return sorted(os.listdir(self.path("etc/pve/nodes")))
+
+    def vmids(self, node=None):
+        try:
+            names = os.listdir(self.conf_dir(node))
+        except FileNotFoundError:
+            names = []
         return sorted(int(n[:-5]) for n in names if re.fullmatch(r"[1-9]\d*\.conf", n))
 
     def check_socket_paths(self):
@@ -187,6 +195,8 @@ class Node:
         base = self.storage_path(storage)
         kind, _, rest = name.partition("/")
         if kind.isdigit():
+            # of a linked clone: BASEID/base-image/VMID/image
+            kind, _, rest = "/".join(name.split("/")[-2:]).partition("/")
             return os.path.join(base, "images", kind, rest)
         if kind in SUBDIR and rest:
             return os.path.join(base, SUBDIR[kind], rest)
@@ -244,4 +254,7 @@ def write_file(path, text, mode=0o640):
     with open(temp, "wb") as f:
         f.write(text.encode() if isinstance(text, str) else text)
     os.chmod(temp, mode)
+    if os.geteuid() == 0:
+        with contextlib.suppress(LookupError):      # of pmxcfs: the group may read what is not private
+            shutil.chown(temp, group="www-data")
     os.rename(temp, path)

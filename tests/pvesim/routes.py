@@ -6,9 +6,12 @@ either place and knows nothing of HTTP.
 """
 import functools
 import hashlib
+import json
+import os
 import re
 
 import config
+import copies
 import schema
 import start
 import tasks
@@ -35,6 +38,12 @@ class Call:
     def vmid(self):
         return int(self.uri["vmid"])
 
+    @property
+    def source(self):
+        """The node that the path names; None: this one."""
+        name = self.uri.get("node")
+        return None if name in (self.node.name, "localhost") else name
+
     def flag(self, name, default=False):
         return str(self.params[name]) in schema.TRUE if name in self.params else default
 
@@ -46,13 +55,14 @@ class Call:
         return upid
 
 
-def route(method, path, need=None, params=None, daemon=False):
-    """`need`: (path, privilege, ...), any of them; `params`: name -> kind of value."""
+def route(method, path, need=None, params=None, daemon=False, cluster=False):
+    """`need`: (path, privilege, ...), any of them; `params`: name -> kind of value; `cluster`: also
+    for the VMs of other nodes."""
     pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
 
     def register(handler):
         ROUTES.append({"method": method, "pattern": pattern, "handler": handler, "need": need,
-                       "params": params or {}, "daemon": daemon})
+                       "params": params or {}, "daemon": daemon, "cluster": cluster})
         return handler
     return register
 
@@ -70,7 +80,7 @@ def find(method, path):
 def execute(node, method, path, params, auth, background=None, fault=None):
     """The `data` of the answer; PveError for everything else."""
     entry, uri = find(method, path)
-    check_node(node, uri)
+    check_node(node, uri, entry)
     if entry["need"]:
         where, *privileges = entry["need"]
         auth.need_any(where.format(**{**uri, "node": node.name}), *privileges)
@@ -83,9 +93,15 @@ def execute(node, method, path, params, auth, background=None, fault=None):
     return entry["handler"](Call(node, auth, params, uri, background, fault))
 
 
-def check_node(node, uri):
+def check_node(node, uri, entry):
+    """Reading a VM of another node: pveproxy asks that node. Its files are in the same /etc/pve, so
+    the answer is made here; a node whose directory holds a file `offline` does not answer."""
     name = uri.get("node")
     if name not in (None, node.name, "localhost"):
+        if entry["cluster"] and name in node.nodes():
+            if os.path.exists(node.path(f"etc/pve/nodes/{name}/offline")):
+                raise PveError("No route to host", 595, plain="empty")
+            return
         raise PveError(f"hostname lookup '{name}' failed - failed to get address info for: {name}: "
                        "Temporary failure in name resolution\n")
 
@@ -156,8 +172,8 @@ def resources(call):
     kind, node = call.params.get("type"), call.node
     found = []
     if kind in (None, "vm"):
-        found += [{"id": f"qemu/{vmid}", "node": node.name, "status": "unknown", "type": "qemu",
-                   "vmid": vmid} for vmid in node.vmids()
+        found += [{"id": f"qemu/{vmid}", "node": name, "status": "unknown", "type": "qemu",
+                   "vmid": vmid} for name in node.nodes() for vmid in node.vmids(name)
                   if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
     if kind in (None, "node"):
         found.append({"id": f"node/{node.name}", "node": node.name, "status": "unknown",
@@ -251,9 +267,28 @@ def ha_groups(_call):
 
 @route("GET", "/cluster/status", need=AUDIT)
 def cluster_status(call):
+    if found := members(call.node):
+        return found
     return [{"id": f"node/{call.node.name}", "ip": "127.0.0.1", "level": "", "local": 1,
              "nodeid": 0,
              "name": call.node.name, "online": 1, "type": "node"}]
+
+
+def members(node):
+    """The cluster as pmxcfs tells it, for a node that is in one."""
+    try:
+        with open(node.path("etc/pve/.members"), encoding="utf-8") as f:
+            found = json.load(f)
+    except FileNotFoundError:       # a node that the replay made
+        return []
+    if "cluster" not in found:
+        return []
+    cluster = found["cluster"]
+    return [{"id": "cluster", "type": "cluster", "name": cluster["name"], "nodes": cluster["nodes"],
+             "quorate": cluster["quorate"], "version": cluster["version"]}] + [
+        {"id": f"node/{name}", "type": "node", "name": name, "nodeid": entry["id"], "level": "",
+         "ip": entry["ip"], "local": int(name == node.name), "online": entry["online"]}
+        for name, entry in found["nodelist"].items()]
 
 
 fixed("GET", "/cluster/config/nodes", [], need=AUDIT)
@@ -270,10 +305,10 @@ def cluster_options(call):
 VM_AUDIT = ("/vms/{vmid}", "VM.Audit")
 
 
-@route("GET", "/nodes/{node}/qemu/{vmid}/config", need=VM_AUDIT,
+@route("GET", "/nodes/{node}/qemu/{vmid}/config", need=VM_AUDIT, cluster=True,
        params={"current": FLAG, "snapshot": TEXT})
 def get_config(call):
-    conf = config.load(call.node, call.vmid)
+    conf = config.load(call.node, call.vmid, source=call.source)
     name = call.params.get("snapshot")
     if name:
         if name not in conf.snapshots:
@@ -283,9 +318,9 @@ def get_config(call):
     return {**values, "digest": conf.digest}
 
 
-@route("GET", "/nodes/{node}/qemu/{vmid}/pending", need=VM_AUDIT)
+@route("GET", "/nodes/{node}/qemu/{vmid}/pending", need=VM_AUDIT, cluster=True)
 def get_pending(call):
-    conf = config.load(call.node, call.vmid)
+    conf = config.load(call.node, call.vmid, source=call.source)
     found = []
     for key in list(conf.main) + [k for k in conf.pending if k not in conf.main]:
         item = {"key": key}
@@ -520,6 +555,44 @@ def vzdump(call):
         call.node, vmid, call.params.get("mode", "snapshot"), log, start.Caller()), ident=vmid)
 
 
+@route("POST", "/nodes/{node}/qemu/{vmid}/clone", need=("/vms/{vmid}", "VM.Clone"), daemon=True,
+       params={"newid": COUNT, "full": FLAG, "name": TEXT})
+def do_clone(call):
+    return call.worker("qmclone", lambda log: copies.clone(
+        call.node, call.vmid, int(call.params["newid"]), call.params.get("name"),
+        call.flag("full"), log))
+
+
+@route("POST", "/nodes/{node}/qemu/{vmid}/template", need=("/vms/{vmid}", "VM.Allocate"),
+       daemon=True)
+def do_template(call):
+    return call.worker("qmtemplate", lambda log: copies.template(call.node, call.vmid))
+
+
+@route("DELETE", "/nodes/{node}/qemu/{vmid}", need=("/vms/{vmid}", "VM.Allocate"), daemon=True,
+       params={"purge": FLAG, "skiplock": FLAG})
+def do_destroy(call):
+    return call.worker("qmdestroy", lambda log: copies.destroy(call.node, call.vmid))
+
+
+@route("POST", "/nodes/{node}/qemu", daemon=True, params={
+    "vmid": COUNT, "archive": TEXT, "start": FLAG, "unique": FLAG, "force": FLAG, "storage": TEXT})
+def do_restore(call):
+    vmid = int(call.params["vmid"])
+    call.auth.need(f"/vms/{vmid}", "VM.Allocate")
+    if "archive" not in call.params:
+        raise PveError("a new VM without an archive is not simulated\n")
+
+    def work(log):
+        copies.restore(call.node, call.params["archive"], vmid, call.flag("unique"),
+                       call.flag("force"), log)
+        if call.flag("start"):
+            log("Execute autostart")        # nobody waits for it: it outlives this worker
+            tasks.spawn(call.node, "qmstart", vmid, call.auth.name, lambda inner: start.start(
+                call.node, vmid, inner, start.Caller()))
+    return call.worker("qmrestore", work, ident=vmid)
+
+
 @route("POST", "/nodes/{node}/startall", daemon=True, params={"vms": TEXT, "force": FLAG})
 def startall(call):
     return call.worker("startall", lambda log: each_vm(
@@ -553,8 +626,19 @@ def vm_list(call):
             if call.auth.may(f"/vms/{vmid}", "VM.Audit")]
 
 
-@route("GET", "/nodes/{node}/qemu/{vmid}/status/current", need=VM_AUDIT, daemon=True)
+def elsewhere(call):
+    """A VM of another node runs where a file `VMID.running` lies beside its configuration."""
+    conf = config.load(call.node, call.vmid, source=call.source)
+    mark = call.node.conf_path(call.vmid, call.source).removesuffix(".conf") + ".running"
+    return {"vmid": call.vmid, "name": conf.main.get("name", f"VM{call.vmid}"),
+            "status": "running" if os.path.exists(mark) else "stopped", "ha": {"managed": 0}}
+
+
+@route("GET", "/nodes/{node}/qemu/{vmid}/status/current", need=VM_AUDIT, daemon=True,
+       cluster=True)
 def status_current(call):
+    if call.source:
+        return elsewhere(call)
     managed = call.vmid in ha_read(call.node)[0]
     ha = {"managed": 1, "state": None} if managed else {"managed": 0}
     return {**vmstatus.summary(call.node, call.vmid, True), "ha": ha}

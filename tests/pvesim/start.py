@@ -16,6 +16,7 @@ import time
 import uuid
 
 import config
+import copies
 import tasks
 import update
 from node import LockTimeout, PveError, backend, create_image
@@ -450,6 +451,7 @@ def _backup_locked(node, vmid, mode, running, log, caller):
     if not running or mode == "stop":
         log("INFO: starting kvm to execute backup task")
         start(node, vmid, log, caller, skiplock=True)
+    log(f"INFO: creating vzdump archive '{copies.archive(node, vmid, config.load(node, vmid))}'")
     log("INFO: starting backup via QMP command")
     if not running:
         log("INFO: stopping kvm after backup task")

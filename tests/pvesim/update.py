@@ -320,7 +320,8 @@ def _leave_boot_order(conf, name):
     devices = boot[6:].split(";")
     if name in devices:
         devices.remove(name)
-        conf.pending["boot"] = "order=" + ";".join(devices)
+        # An order of nothing is an empty value, which reads back as one blank.
+        conf.pending["boot"] = "order=" + ";".join(devices) if devices else ""
 
 
 def _set_option(node, conf, name, value):

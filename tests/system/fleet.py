@@ -11,13 +11,16 @@ What must hold for every one of them when all has settled (`Judge`), whatever it
 That the simulator saw nothing forbidden (force, a disk attached twice, a change of a running VM) is
 for checked_node().
 """
+import atexit
 import concurrent.futures
 import importlib.util
+import json
 import os
 import re
-import sys
+import shutil
+import subprocess
+import tempfile
 import threading
-import time
 import traceback
 import uuid
 
@@ -68,10 +71,19 @@ def ok_starts(node, vmid, by="pve-hwid@pve!daemon"):
     return [t for t in start_tasks(node, vmid) if by in t and exit_of(node, t) == "TASK OK"]
 
 
-def fold(journal):
+def journal(node, vmid):
+    """The records that count: a line that a crash cut off, or that was closed as torn, does not."""
+    try:
+        lines = node.read(f"var/lib/pve-hwid/journal/{vmid}.jsonl").split("\n")[:-1]
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines if line and not line.endswith("#torn")]
+
+
+def fold(records):
     """(open, owed) of the records; AssertionError where they contradict each other."""
     is_open = owed = False
-    for record in journal:
+    for record in records:
         kind = record["type"]
         if kind == "held":
             owed = True
@@ -88,7 +100,7 @@ def fold(journal):
 
 
 def settled(node, vmid):
-    return fold(node.journal(vmid)) == (False, False)
+    return fold(journal(node, vmid)) == (False, False)
 
 
 def disks_are_whole(node, vmid, count=2):
@@ -133,8 +145,25 @@ def in_threads(jobs, parallel=PARALLEL):
 
 def say(text):
     print(f"# {text}", flush=True)
-    sys.stdout.flush()
 
 
-def every(seconds):
-    time.sleep(seconds)
+# --- a daemon that dies at an exact instant, or whose clock is wrong --------------------------------
+
+SHIM = {}
+SHIM_LOCK = threading.Lock()
+
+
+def shim(**env):
+    """The wrapper for start_daemon() that preloads tests/helpers/crash_shim.c."""
+    with SHIM_LOCK:
+        if "path" not in SHIM:
+            folder = tempfile.mkdtemp(prefix="hwid-shim-", dir="/tmp")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            path = os.path.join(folder, "shim.so")
+            subprocess.run([os.environ.get("CC", "gcc").split()[-1], "-shared", "-fPIC", "-O1", "-o",
+                            path, os.path.join(TOP, "tests/helpers/crash_shim.c"), "-ldl"],
+                           check=True)
+            SHIM["path"] = path
+    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return ("env", f"LD_PRELOAD={SHIM['path']}", f"ASAN_OPTIONS={asan}",
+            *(f"HWID_{key}={value}" for key, value in env.items()))

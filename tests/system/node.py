@@ -238,6 +238,12 @@ class Node:
         self.set_conf(vmid, "".join(f"{k}: {keys[k]}\n" for k in sorted(keys)
                                     if keys[k] is not None))
 
+    def vm_elsewhere(self, vmid, conf, node="pve2"):
+        """A VM on another node of the cluster, by its configuration alone."""
+        os.makedirs(self.path(f"etc/pve/nodes/{node}/qemu-server"), exist_ok=True)
+        return self.write(f"etc/pve/nodes/{node}/qemu-server/{vmid}.conf",
+                          "".join(f"{k}: {conf[k]}\n" for k in sorted(conf)))
+
     def set_conf(self, vmid, text):
         return self.write(self.conf_path(vmid), text)
 

@@ -8,6 +8,7 @@ have seen nothing forbidden (force, an image attached twice, disks or NICs of a 
 the daemon must still be alive, and no sanitizer must have said anything.
 """
 import base64
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -164,28 +165,30 @@ def checked_node(daemon_may_end=False, **more):
         assert not found, "a sanitizer spoke:\n" + all_logs(node)[-4000:]
 
 
-def run(namespace, prefix):
-    """Runs every test_* in the order of the file (or those named in argv); exits."""
+def report(label, test):
+    """Runs one test and prints its line; False where it failed."""
+    try:
+        test()
+        print(f"ok {label}", flush=True)
+    except Skip as why:
+        print(f"ok {label} # SKIP {why}", flush=True)
+    except Exception as why:   # one broken test must not hide the others
+        lines = str(why).splitlines() or [type(why).__name__]
+        lines += traceback.format_exc().splitlines()[1:]
+        print(f"not ok {label} - " + "\n    # ".join(lines), flush=True)
+        return False
+    return True
+
+
+def run(namespace, prefix, parallel=1):
+    """Runs every test_* in the order of the file (or those named in argv), `parallel` side by side;
+    exits."""
     wanted = sys.argv[1:]
     if not os.path.exists(os.path.join(BUILD, "pve-hwidd")):
         print(f"not ok {prefix} - there is no {BUILD}/pve-hwidd: make it first")
         sys.exit(1)
-    failed = 0
-    for name, test in list(namespace.items()):
-        if not name.startswith("test_") or (wanted and name[5:] not in wanted and
-                                            name not in wanted):
-            continue
-        label = f"{prefix}/{name[5:]}"
-        try:
-            test()
-            print(f"ok {label}", flush=True)
-        except Skip as why:
-            print(f"ok {label} # SKIP {why}", flush=True)
-        except Exception as why:   # one broken test must not hide the others
-            failed += 1
-            lines = str(why).splitlines() or [type(why).__name__]
-            print(f"not ok {label} - {lines[0]}")
-            for line in lines[1:] + traceback.format_exc().splitlines():
-                print(f"    # {line}")
-            sys.stdout.flush()
-    sys.exit(1 if failed else 0)
+    tests = [(f"{prefix}/{name[5:]}", test) for name, test in namespace.items()
+             if name.startswith("test_") and (not wanted or name[5:] in wanted or name in wanted)]
+    with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
+        passed = list(pool.map(lambda item: report(*item), tests))
+    sys.exit(0 if all(passed) else 1)

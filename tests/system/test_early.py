@@ -119,7 +119,7 @@ def test_vm_without_our_hook_is_not_rewritten_early():
         wait_for("a word in the log", lambda: "hookscript is not pve-hwid" in node.log_text())
         at_rest(node)
         equal(changing(node), [], "requests that change something")
-        contains(node.log_text(), "qm set 105 --hookscript", "the daemon's log")
+        contains(node.log_text(), "pve-hwid attach 105", "the daemon's log")
 
 
 def test_hook_attached_later_sees_the_difference_at_the_next_start():

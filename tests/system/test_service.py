@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import BUILD
 from tap import (Skip, at_rest, changing, checked_node, contains, equal, fingerprint, has_identity,
-                 imported, run, small_fingerprint, wait_for)
+                 imported, lacks, run, small_fingerprint, wait_for)
 
 
 class Notify:
@@ -51,6 +51,46 @@ def test_ready_and_status_are_notified():
         notify = notified(node)
         notify.wait("READY=1")
         notify.wait("STATUS=0 fingerprints")
+
+
+def test_ready_waits_for_early_rewriting():
+    """pve-guests.service is ordered after us: no VM starts before its first rewrite is done."""
+    with checked_node() as node:
+        from tap import faults
+        for vmid in (105, 106):
+            node.vm(vmid, imported(vmid))
+            node.fingerprint(vmid, small_fingerprint())
+        faults(node, {"method": "PUT", "path": "config", "action": "delay", "seconds": 0.7})
+        notify = notified(node)
+        notify.wait("STATUS=looking at all VMs")
+        assert any(x.startswith("EXTEND_TIMEOUT_USEC=60") for x in notify.lines()), notify.lines()
+        notify.wait("READY=1")
+        for vmid in (105, 106):
+            assert has_identity(node, vmid), f"ready before VM {vmid} was rewritten"
+            equal(node.records(vmid)[-1:], ["end"], f"last record of VM {vmid}")
+
+
+def test_ready_does_not_wait_for_vms_that_are_not_rewritten_early():
+    with checked_node() as node:
+        node.vm(105, imported(), hook=False)
+        node.fingerprint(105, small_fingerprint())
+        notified(node).wait("READY=1")
+        assert not has_identity(node, 105), "it was rewritten"
+        lacks(node.log_text(), "ready_patience_s", "the daemon's log")
+
+
+def test_ready_comes_without_an_api_too():
+    with checked_node(serve=False) as node:
+        node.vm(105, imported())
+        node.fingerprint(105, small_fingerprint())
+        notify = notified(node, ready_patience_s=1)
+        contains(node.log_text(), "is ready", "the daemon's log")    # it listens
+        assert "READY=1" not in notify.lines(), notify.lines()
+        node.daemon.send_signal(signal.SIGHUP)
+        wait_for("reloaded", lambda: "read again" in node.log_text())
+        notify.wait("READY=1")
+        contains(node.log_text(), "ready_patience_s", "the daemon's log")
+        assert not any(x.startswith("RELOADING") for x in notify.lines()), notify.lines()
 
 
 def test_reload_is_notified_with_its_time():

@@ -30,9 +30,10 @@ struct driver_event {
 
 void driver_say(const struct driver *d, const char *a, const char *b)
 {
-    CLEANUP_FREE char *line = str_printf("%10lld  %-9s %s", (long long)d->pve.now_ms, a, b);
+    CLEANUP_FREE char *line = NULL;
 
     if (d->trace != NULL) {
+        line = str_printf("%10lld  %-9s %s", (long long)d->pve.now_ms, a, b);
         d->trace(line);
     }
 }
@@ -49,11 +50,12 @@ static void note(char **at, const char *what)
 
 int driver_record(struct driver *d, json_t *record)
 {
-    CLEANUP_FREE char *text = json_dumps(record, JSON_SORT_KEYS);
+    CLEANUP_FREE char *text = d->trace == NULL ? NULL : json_dumps(record, JSON_SORT_KEYS);
 
     d->records++;
     driver_say(d, "record", text);
-    if (d->records == d->journal_fails_at) {
+    if (d->journal_fails_at != 0 && d->records >= d->journal_fails_at &&
+        d->records <= d->journal_fails_at + d->journal_fails_more) {
         return -EIO;
     }
     json_array_append(d->journal, record);
@@ -252,6 +254,7 @@ static void drain_told(struct driver *d)
     while (reconcile_next_told(d->r, &told)) {
         driver_say(d, "told", told.text);
         d->told[told.kind]++;
+        d->told_twice = d->told_twice || strstr(told.text, "attached twice") != NULL;
         if (told.kind == RECONCILE_TELL_FAILED || told.kind == RECONCILE_TELL_STUCK ||
             told.kind == RECONCILE_TELL_DOWN) {
             free(d->last_failed);
@@ -322,6 +325,9 @@ static void note_request(struct driver *d, const struct api_request *request)
 {
     CLEANUP(buf_fini) struct buf word = BUF_INIT(0);
 
+    if (d->quiet && d->trace == NULL) {
+        return;
+    }
     if (request->method == API_PUT) {
         buf_adds(&word, "put");
         for (size_t i = 0; i < request->n_params; i++) {
@@ -342,7 +348,9 @@ static void note_request(struct driver *d, const struct api_request *request)
 
         buf_adds(&word, strstr(request->path, "/tasks/") != NULL ? "task" : slash + 1);
     }
-    note(&d->requests, word.data);
+    if (!d->quiet) {
+        note(&d->requests, word.data);
+    }
     driver_say(d, "request", word.data);
 }
 
@@ -466,28 +474,49 @@ static void go_on(struct driver *d, enum reconcile_cause cause)
     d->stuck = d->r != NULL && reconcile_is_stuck(d->r);
 }
 
-/* As engine_drive.c's finish() and on_retry(). */
+/* What engine_drive.c's finish(), on_retry() and the queue would do next; false: nothing. */
+static bool next_cause(struct driver *d, enum reconcile_cause *ret_cause)
+{
+    *ret_cause = d->memory.open || d->memory.undoes[0] != '\0' ? RECONCILE_FOR_RECOVERY
+                 : d->memory.start_owed                        ? RECONCILE_FOR_HOLD
+                 : d->again                                    ? RECONCILE_FOR_RETRY
+                                                               : RECONCILE_FOR_STOP;
+    return has_debt(d) || d->again || d->look;
+}
+
 static void run(struct driver *d, enum reconcile_cause cause)
 {
     int64_t wait = 5000;
 
     go_on(d, cause);
     for (d->retries = 0; d->retries < RETRIES_MAX && !d->once && d->r == NULL; d->retries++) {
-        if (!d->again && !has_debt(d)) {
+        if (d->pve.problem[0] != '\0' || !next_cause(d, &cause)) {
             break;
         }
-        d->again = false;
+        d->again = d->look = false;
         d->pve.now_ms += wait;
         wait = wait * 2 > 300000 ? 300000 : wait * 2;
-        begin(d, d->memory.open || d->memory.undoes[0] != '\0' ? RECONCILE_FOR_RECOVERY
-                 : d->memory.start_owed                        ? RECONCILE_FOR_HOLD
-                                                               : RECONCILE_FOR_RETRY);
+        begin(d, cause);
         go_on(d, cause);
     }
     d->stuck = d->r != NULL && reconcile_is_stuck(d->r);
     if (d->r != NULL && d->pve.problem[0] == '\0') {
         driver_say(d, "given up", reconcile_state_name(d->r));
     }
+}
+
+void driver_settle(struct driver *d)
+{
+    d->give_up_ms = d->pve.now_ms + GIVE_UP_MS;
+    run(d, RECONCILE_FOR_RETRY);
+}
+
+/* post-stop, or the end of a task that changed the VM: the daemon looks. */
+static void on_stopped(void *userdata)
+{
+    struct driver *d = userdata;
+
+    d->look = true;
 }
 
 void driver_run(struct driver *d, enum reconcile_cause cause)
@@ -525,6 +554,7 @@ void driver_init(struct driver *d, const char *config, const char *fingerprint)
         .on_error = FINGERPRINT_ERROR_START, .journal = json_array(), .give_up_ms = GIVE_UP_MS};
     fake_pve_init(&d->pve, config, fingerprint);
     d->pve.pre_start = driver_pre_start;
+    d->pve.stopped = on_stopped;
     d->pve.userdata = d;
 }
 

@@ -31,6 +31,8 @@ struct driver {
     unsigned journal_fails_at;    /* the n-th record cannot be written; 0: none */
     const char *hold;             /* text of the hold file; NULL: none; borrowed */
     unsigned hold_at;             /* the action before which it appears; 0: it is there at once */
+    unsigned journal_fails_more;  /* nor so many after it */
+    bool quiet;                   /* no d->requests: it grows with every call */
     bool keep_log;                /* of events, for test_alloc_reconcile */
     bool once;                    /* no retries: look at one reconciliation */
     int64_t give_up_ms;           /* virtual time after which a run ends, whatever it does */
@@ -44,10 +46,10 @@ struct driver {
     struct record_memory memory;
     enum reconcile_outcome outcome; /* of the last one that finished */
     char *text;
-    bool unwritten_hold, ended_running, stuck, again, retry_hold;
-    unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start,
-        owed_while_away, runs_at_hold;
+    bool unwritten_hold, ended_running, stuck, again, look, retry_hold;
+    unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start, runs_at_hold;
     unsigned told[DRIVER_TOLD_KINDS];
+    bool told_twice;   /* that a disk is attached twice */
     char *last_failed; /* text of the last TELL_FAILED or STUCK */
     char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */
     struct driver_event *log;
@@ -60,6 +62,8 @@ void driver_fini(struct driver *d);
 void driver_run(struct driver *d, enum reconcile_cause cause);
 /* Somebody starts the VM: the hook decides; where it holds, all that follows. */
 void driver_start(struct driver *d);
+/* Goes on with what is unfinished, for another few hours. */
+void driver_settle(struct driver *d);
 /* Somebody undoes the last change set, on hold; and all that follows. False: there is none. */
 bool driver_undo(struct driver *d);
 /* Does `word` come in d->requests? How often? */

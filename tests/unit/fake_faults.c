@@ -40,6 +40,7 @@ static const char *const names[FAULT_KINDS] = {
     [FAULT_STARTED_BACKUP] = "started-backup",
     [FAULT_EDITED_DISK] = "edited-disk",
     [FAULT_EDITED_BOOT] = "edited-boot",
+    [FAULT_HALF] = "half-applied",
 };
 
 const char *fake_fault_name(enum fake_fault_kind kind)
@@ -78,7 +79,9 @@ static void detach(struct fake_pve *pve)
     char *volume = disk == NULL ? NULL : fake_pve_volume_of(disk->value);
     char *error = key == NULL ? NULL : fake_pve_edit(pve, key, NULL);
 
-    if (key != NULL && error == NULL) {
+    /* Of a running VM it may have to wait for the stop. */
+    if (key != NULL &&
+        (fake_map_get(&pve->conf, key) == NULL || fake_map_get(&pve->deletes, key) != NULL)) {
         char *all = str_printf("%s%s\n", pve->detached == NULL ? "" : pve->detached, volume);
 
         free(pve->detached);
@@ -101,6 +104,7 @@ static void edit_disk(struct fake_pve *pve)
 
     if (key != NULL) {
         edit(pve, key, value);
+        pve->disk_edited = true;
     }
     free(key);
     free(value);
@@ -224,6 +228,9 @@ bool fake_pve_strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api
         return false;
     case FAULT_EDITED_BOOT:
         edit_boot(pve);
+        return false;
+    case FAULT_HALF:
+        pve->half_writes = 1 + (unsigned)(pve->now_ms / 30 % 4); /* any */
         return false;
     case FAULT_KINDS:
         break;

@@ -278,6 +278,17 @@ static void answer(struct fake_pve *pve, const struct api_request *request, stru
     }
 }
 
+void fake_pve_calm(struct fake_pve *pve)
+{
+    pve->n_faults = 0;
+    pve->away_until_ms = pve->storage_until_ms = 0;
+    pve->flock_calls = pve->half_writes = 0;
+    pve->stale = pve->always_stale = pve->blinks = false;
+    if (pve->locked_until_ms != 0) {
+        end_lock(pve);
+    }
+}
+
 static void pass_time(struct fake_pve *pve)
 {
     pve->now_ms += CALL_MS;
@@ -331,6 +342,7 @@ void fake_pve_fini(struct fake_pve *pve)
     fake_map_fini(&pve->pending);
     fake_map_fini(&pve->deletes);
     fake_map_fini(&pve->volumes);
+    fake_map_fini(&pve->unread);
     for (size_t i = 0; i < pve->n_snapshots; i++) {
         free(pve->snapshots[i].name);
         free(pve->snapshots[i].head);

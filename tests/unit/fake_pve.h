@@ -42,6 +42,7 @@ enum fake_fault_kind {
     FAULT_STARTED_BACKUP, /* vzdump starts it: not ours to hold */
     FAULT_EDITED_DISK,    /* somebody changes an option of a disk */
     FAULT_EDITED_BOOT,    /* somebody changes the boot order */
+    FAULT_HALF,           /* the next changing call fails after some of its writes */
     FAULT_KINDS,
 };
 const char *fake_fault_name(enum fake_fault_kind kind);
@@ -70,8 +71,9 @@ enum { FAKE_FAULTS_MAX = 12, FAKE_PROBLEM_SIZE = 600 };
 
 struct fake_pve {
     bool gone, running, ha_managed;
-    char *raw;  /* the file as somebody edited it by hand; NULL: as PVE writes it */
-    char *head; /* comment lines; NULL: none */
+    char *raw;              /* the file as somebody edited it by hand; NULL: as PVE writes it */
+    char *head;             /* comment lines; NULL: none */
+    struct fake_map unread; /* its lines that PVE ignores, and drops when it writes */
     struct fake_map conf, pending, deletes; /* deletes: keys only */
     struct fake_snapshot *snapshots;        /* ascending by name */
     size_t n_snapshots, cap_snapshots;
@@ -82,16 +84,17 @@ struct fake_pve {
     int64_t away_until_ms, storage_until_ms, locked_until_ms;
     bool stops_with_lock;             /* the backup that started it ends */
     bool blinks, stale, always_stale; /* no digest fits (the next call with one; all) */
-    unsigned flock_calls;             /* the flock is held for so many changing calls */
-    int64_t now_ms;                   /* the driver's clock; calls take their time on it */
-    uint64_t dice;                    /* order in which PVE walks the options of a call */
-    json_t *order;                    /* gets that order, one name a time; NULL: nobody asks */
-    bool unwatched; /* calls of somebody who may do anything: for the comparison of models */
-    bool may_undo;  /* an undo takes away what a change brought, scsihw among it */
+    unsigned half_writes; /* the next change fails after so many writes, less one; 0: it does not */
+    unsigned flock_calls; /* the flock is held for so many changing calls */
+    int64_t now_ms;       /* the driver's clock; calls take their time on it */
+    uint64_t dice;        /* order in which PVE walks the options of a call */
+    json_t *order;        /* gets that order, one name a time; NULL: nobody asks */
+    bool unwatched;       /* calls of somebody who may do anything: for the comparison of models */
+    bool may_undo;        /* an undo takes away what a change brought, scsihw among it */
 
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;
-    unsigned n_requests, n_changing, n_struck;
+    unsigned n_requests, n_changing, n_struck, n_moved;
 
     /* Exit code of the hook; `worker`: type of the task that starts. NULL: not attached. */
     int (*pre_start)(void *userdata, bool ours, const char *worker);
@@ -109,6 +112,7 @@ struct fake_pve {
     bool harmed_by_others;
     char *detached;       /* volumes that somebody else took off, one a line; NULL: none */
     bool twice_live;      /* a running VM was given one image twice */
+    bool disk_edited;     /* somebody else changed an option of a disk */
     bool boot_edited;     /* somebody else did; the order is not ours to answer for */
     bool we_know_it_runs; /* PVE told us so since it was started */
     unsigned changes_while_running;
@@ -135,6 +139,8 @@ void fake_pve_stop_by_others(struct fake_pve *pve);
 /* One PUT of somebody else, without a digest; NULL: it went through; else PVE's words, the
  * caller's. `value` NULL: the key is deleted. */
 char *fake_pve_edit(struct fake_pve *pve, const char *key, const char *value);
+/* All that was wrong for a while is over. */
+void fake_pve_calm(struct fake_pve *pve);
 const char *fake_pve_get(const struct fake_pve *pve, const char *key);
 void fake_pve_set(struct fake_pve *pve, const char *key, const char *value); /* NULL: away */
 /* In how many slots of the main section is this volume; how many unusedN name it? */

@@ -80,6 +80,8 @@ static void take_line(struct fake_pve *pve, char *line, enum part part)
         take_deletes(pve, value);
     } else if (*value != '\0' && (last != NULL || fake_schema_reads(line, value))) {
         fake_map_set(map, line, value);
+    } else {
+        fake_map_set(&pve->unread, line, value);
     }
 }
 
@@ -243,14 +245,15 @@ static bool names_volume(const char *value, const char *volume)
     return same;
 }
 
+/* A cdrom's is not looked at. */
 bool fake_pve_volume_is_away(const struct fake_pve *pve, const char *value)
 {
     char *volume = fake_pve_volume_of(value);
+    bool asked = strchr(volume, ':') != NULL && !fake_pve_is_cdrom(value);
     bool away = pve->volume != NULL && (pve->blinks || pve->now_ms < pve->away_until_ms) &&
                 str_equal(volume, pve->volume);
 
-    away = away || (strchr(volume, ':') != NULL && !fake_pve_is_cdrom(value) &&
-                    fake_map_get(&pve->volumes, volume) == NULL);
+    away = asked && (away || fake_map_get(&pve->volumes, volume) == NULL);
     free(volume);
     return away;
 }
@@ -444,10 +447,13 @@ static bool plug(struct fake_pve *pve, const char *key)
 /* Recordings 11a-11j, with PVE's default `hotplug: network,disk,usb`. */
 bool fake_pve_hotplug(struct fake_pve *pve)
 {
+    struct fake_map deletes, pending;
     bool trouble = false;
 
-    for (size_t i = pve->deletes.n; i-- > 0;) {
-        const char *key = pve->deletes.items[i].key;
+    fake_map_copy(&pve->deletes, &deletes);
+    fake_map_copy(&pve->pending, &pending);
+    for (size_t i = 0; i < deletes.n; i++) {
+        const char *key = deletes.items[i].key;
 
         if (is_plugged_disk(key) && boots_from(pve, key)) {
             trouble = true;
@@ -455,8 +461,10 @@ bool fake_pve_hotplug(struct fake_pve *pve)
             drop_pending(pve, key);
         }
     }
-    for (size_t i = pve->pending.n; i-- > 0;) {
-        trouble = plug(pve, pve->pending.items[i].key) || trouble;
+    for (size_t i = 0; i < pending.n; i++) {
+        trouble = plug(pve, pending.items[i].key) || trouble;
     }
+    fake_map_fini(&deletes);
+    fake_map_fini(&pending);
     return trouble;
 }

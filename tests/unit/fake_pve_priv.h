@@ -46,6 +46,10 @@ void fake_watch_before(struct fake_pve *pve, const struct fake_put *put);
 void fake_watch_after(struct fake_pve *pve, const struct fake_put *put,
                       const struct fake_map *before);
 
+/* What boots, in order: volumes for disks, names for the rest; "" where it is not spelled out. The
+ * caller's. */
+char *fake_pve_boot_sequence(const struct fake_map *map);
+
 /* True: the answer is in `reply` already. */
 bool fake_pve_strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api_reply *reply);
 void fake_pve_refuse(struct api_reply *reply, int status, char *message); /* takes the message */

@@ -161,7 +161,8 @@ static void leave_boot_order(struct fake_pve *pve, const char *gone)
         }
     }
     if (was_in) {
-        fake_map_set(&pve->pending, "boot", out.data);
+        /* PVE writes an order of nothing as an empty value, and reads that as one blank. */
+        fake_map_set(&pve->pending, "boot", str_equal(out.data, "order=") ? " " : out.data);
     }
     buf_fini(&out);
     free(devices);
@@ -288,14 +289,28 @@ static char *set_option(struct fake_pve *pve, const char *key, const char *value
     return NULL;
 }
 
+/* What breaks in the middle (FAULT_HALF); NULL: nothing. The caller's. */
+static char *break_here(struct fake_pve *pve)
+{
+    if (pve->half_writes == 0) {
+        return NULL;
+    }
+    pve->half_writes--;
+    return pve->half_writes > 0 ? NULL : str_dup("unable to open file: Input/output error");
+}
+
 /* One option after the other, in PVE's order, which is any. */
 static char *set_options(struct fake_pve *pve, struct fake_map *wanted)
 {
     while (wanted->n > 0) {
         const struct fake_pair *pair = &wanted->items[roll(pve, wanted->n)];
         char *key = str_dup(pair->key);
-        char *error;
+        char *error = break_here(pve);
 
+        if (error != NULL) {
+            free(key);
+            return error;
+        }
         if (pve->order != NULL) {
             json_array_append_new(pve->order, json_string(key));
         }
@@ -346,12 +361,19 @@ static char *carry_out(struct fake_pve *pve, struct fake_put *put, int *ret_stat
         }
     }
     for (size_t i = 0; i < gone.n && error == NULL; i++) {
-        error = delete_option(pve, gone.items[i].key);
-        fake_pve_write(pve);
+        error = break_here(pve);
+        error = error != NULL ? error : delete_option(pve, gone.items[i].key);
+        if (error == NULL) {
+            fake_pve_write(pve);
+        }
     }
     if (error == NULL) {
         error = set_options(pve, &wanted);
     }
+    if (error == NULL) {
+        error = break_here(pve);
+    }
+    pve->half_writes = 0;
     fake_map_fini(&wanted);
     fake_map_fini(&gone);
     if (error != NULL) {
@@ -383,6 +405,7 @@ char *fake_pve_put(struct fake_pve *pve, const struct api_request *request, int 
     error = check(pve, &put);
     if (error == NULL) {
         error = carry_out(pve, &put, ret_status);
+        pve->n_moved += error == NULL && put.deletes.n > 0;
         if (!pve->unwatched) {
             fake_watch_after(pve, &put, error == NULL ? &before : NULL);
         }

@@ -113,6 +113,13 @@ void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
     const char *protection = fake_map_get(&pve->conf, "protection");
     size_t slots = 0;
 
+    for (size_t i = 0; i < pve->unread.n && pve->raw != NULL; i++) {
+        if (fake_map_get(&pve->conf, pve->unread.items[i].key) == NULL &&
+            fake_map_get(&pve->pending, pve->unread.items[i].key) == NULL) {
+            fake_pve_problem(pve, "this call makes PVE drop the line '%s: %s'",
+                             pve->unread.items[i].key, pve->unread.items[i].value);
+        }
+    }
     for (size_t i = 0; i < put->deletes.n; i++) {
         const char *key = put->deletes.items[i].key;
         const char *old = fake_map_get(&pve->conf, key);
@@ -230,7 +237,7 @@ static void watch_key(struct fake_pve *pve, const struct fake_pair *old, const s
 }
 
 /* What boots, in order: volumes for disks, names for the rest; "" where it is not spelled out. */
-static char *boot_sequence(const struct fake_map *map)
+char *fake_pve_boot_sequence(const struct fake_map *map)
 {
     const char *boot = fake_map_get(map, "boot");
     struct buf out = BUF_INIT(0);
@@ -272,7 +279,7 @@ static char *boot_disk(const struct fake_map *map)
 
 static void watch_boot(struct fake_pve *pve, const struct fake_map *before)
 {
-    char *old = boot_sequence(before), *now = boot_sequence(&pve->conf);
+    char *old = fake_pve_boot_sequence(before), *now = fake_pve_boot_sequence(&pve->conf);
     char *old_disk = boot_disk(before), *now_disk = boot_disk(&pve->conf);
     size_t len = old_disk == NULL ? 0 : strlen(old_disk);
 

@@ -2,9 +2,9 @@
 /*
  * tests/golden/plan/NAME/: 105.conf and fingerprint.json give expect.json (the plan), and where the
  * file is there expect.txt (as people see it) and expect.steps (the calls). `args` has lines
- * "machines 8.2 9.0" and "fixed SLOT WHY". Every plan is also carried out, and a second one must be
- * empty. PLAN_GOLDEN_WRITE=1 writes the expectations instead: look at the difference before
- * keeping.
+ * "machines 8.2 9.0" and "fixed SLOT WHY". 106.conf and 106.json are another VM's. Every plan is
+ * also carried out, and a second one must be empty. PLAN_GOLDEN_WRITE=1 writes the expectations
+ * instead: look at the difference before keeping.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,6 +33,7 @@ struct golden {
     struct machine_list machines;
     struct plan_fixed fixed[FIXED_MAX];
     size_t n_fixed;
+    struct claims *claims;
 };
 
 static char *read_file(const char *dir, const char *name)
@@ -93,6 +94,36 @@ static void golden_fini(struct golden *g)
     free(g->args);
     fingerprint_free(g->fp);
     machine_list_fini(&g->machines);
+    claims_free(g->claims);
+}
+
+/* VM 106, where the case has one. */
+static void read_other(struct golden *g)
+{
+    static const char *const names[] = {"106.json", "106.conf"};
+
+    assert_int_equal(claims_new(&g->claims), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        CLEANUP_FREE char *text = read_file(g->dir, names[i]);
+        CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
+        CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+        CLEANUP(identity_fini) struct identity id = {0};
+        struct claims_owner owner = {.vmid = 106, .where = CLAIMS_FINGERPRINT};
+
+        if (text == NULL) {
+            continue;
+        }
+        if (i == 0) {
+            assert_int_equal(fingerprint_parse(text, strlen(text), &fp, NULL), 0);
+            assert_int_equal(identity_of_fingerprint(fp, &id), 0);
+        } else {
+            assert_int_equal(pveconf_parse(text, strlen(text), &conf, NULL), 0);
+            assert_int_equal(identity_of_config(conf, &id), 0);
+            owner.where = CLAIMS_CONFIG;
+            owner.is_template = id.is_template;
+        }
+        assert_int_equal(claims_set(g->claims, &owner, &id, 1), 0);
+    }
 }
 
 static void golden_read(const char *name, struct golden *g)
@@ -108,6 +139,7 @@ static void golden_read(const char *name, struct golden *g)
     if (fingerprint_parse(fp_text, strlen(fp_text), &g->fp, &err) < 0) {
         fail_msg("%s: fingerprint.json: %s", name, err.text);
     }
+    read_other(g);
     g->args = read_file(g->dir, "args");
     if (g->args != NULL) {
         read_args(g);
@@ -118,9 +150,11 @@ static struct plan *make(const struct golden *g, const char *text)
 {
     CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
     CLEANUP(pveconf_freep) struct pveconf *applied = NULL;
+    CLEANUP(claims_findings_fini) struct claims_findings others = {0};
     struct plan *plan = NULL;
     struct err err = {""};
     struct plan_input input = {.vmid = 105,
+                               .others = &others,
                                .fp = g->fp,
                                .machines = &g->machines,
                                .fixed = g->fixed,
@@ -129,6 +163,7 @@ static struct plan *make(const struct golden *g, const char *text)
     assert_int_equal(pveconf_parse(text, strlen(text), &conf, &err), 0);
     assert_int_equal(pveconf_apply_pending(conf, &applied), 0);
     input.conf = applied;
+    assert_int_equal(claims_judge(g->claims, 105, g->fp, applied, &others), 0);
     if (plan_make(&input, &plan, &err) < 0) {
         fail_msg("%s: %s", g->dir, err.text);
     }

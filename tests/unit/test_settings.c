@@ -30,6 +30,7 @@ static const char *const keys[] = {
     "lock_patience_s",
     "start_patience_s",
     "max_reads",
+    "ready_patience_s",
 };
 
 static int parse(const char *text, struct settings **settings, struct err *err)
@@ -54,6 +55,7 @@ static void assert_settings_equal(const struct settings *a, const struct setting
     assert_int_equal(a->lock_patience_s, b->lock_patience_s);
     assert_int_equal(a->start_patience_s, b->start_patience_s);
     assert_int_equal(a->max_reads, b->max_reads);
+    assert_int_equal(a->ready_patience_s, b->ready_patience_s);
 }
 
 static void an_empty_file_means_the_defaults(void **state)
@@ -88,7 +90,8 @@ static void every_key_can_be_set(void **state)
                            "api_timeout_ms: 120000\n"
                            "lock_patience_s: 1\n"
                            "start_patience_s: 5\n"
-                           "max_reads: 32",
+                           "max_reads: 32\n"
+                           "ready_patience_s: 0",
                            &s, NULL),
                      0);
     assert_string_equal(s->api_url, "https://pve1:8006");
@@ -107,6 +110,7 @@ static void every_key_can_be_set(void **state)
     assert_int_equal(s->lock_patience_s, 1);
     assert_int_equal(s->start_patience_s, 5);
     assert_int_equal(s->max_reads, 32);
+    assert_int_equal(s->ready_patience_s, 0);
 }
 
 static void errors_name_the_line_and_the_cure(void **state)

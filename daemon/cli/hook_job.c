@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See hook_job.h. `hookscript` may be set by root@pam alone, so this is qm, run by root. */
+#include "cli/hook_job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "io/file.h"
+
+void hook_job_fini(struct hook_job *job)
+{
+    vm_hooks_fini(&job->vms);
+    admin_fini(&job->admin);
+}
+
+void hook_deed_say(struct hook_deed *deed, enum cli_exit code, const char *format, ...)
+{
+    va_list args;
+
+    deed->code = code;
+    va_start(args, format);
+    (void)vsnprintf(deed->why, sizeof(deed->why), format, args); /* a cut sentence is still one */
+    va_end(args);
+}
+
+bool hook_job_runs(const struct hook_job *job, const char *volid, struct err *why)
+{
+    CLEANUP_FREE char *path = NULL;
+
+    if (admin_snippet(&job->admin, volid, &path, why) < 0) {
+        return false;
+    }
+    if (!file_exists(AT_FDCWD, path)) {
+        (void)err_set(why, -ENOENT, "%s does not exist", path);
+        return false;
+    }
+    if (!admin_is_executable(path)) {
+        (void)err_set(why, -EACCES, "%s is not executable", path);
+        return false;
+    }
+    return true;
+}
+
+/* --- doing ------------------------------------------------------------------------------------ */
+
+static int write_note(const char *path, const char *volid, struct err *err)
+{
+    CLEANUP_FREE char *text = str_printf("%s\n", volid);
+
+    return text == NULL ? err_oom(err) : file_replace(AT_FDCWD, path, 0644, text, err);
+}
+
+static int remove_note(const char *path, struct err *err)
+{
+    return unlink(path) < 0 && errno != ENOENT
+               ? err_set(err, -errno, "%s: %s", path, strerror(errno))
+               : 0;
+}
+
+static int qm_set(uint32_t vmid, const char *script, struct err *err)
+{
+    char number[16];
+    const char *const set[] = {"qm", "set", number, "--hookscript", script, NULL};
+    const char *const drop[] = {"qm", "set", number, "--delete", "hookscript", NULL};
+
+    (void)snprintf(number, sizeof(number), "%u", (unsigned)vmid); /* fits */
+    return admin_run(script != NULL ? set : drop, ADMIN_COMMAND_MS, NULL, err);
+}
+
+static enum cli_exit exit_of_failure(const struct err *err)
+{
+    return strstr(err->text, "VM is locked") != NULL || strstr(err->text, "got timeout") != NULL
+               ? CLI_BUSY
+               : CLI_ERROR;
+}
+
+static enum cli_exit carry_out(const struct hook_job *job, const struct vm_hook *vm,
+                               const struct hook_deed *deed, struct err *err)
+{
+    CLEANUP_FREE char *path = vm_hook_former_path(&job->admin, vm->vmid);
+    bool to_ours = deed->sets && deed->script != NULL && str_ends(deed->script, "/pve-hwid");
+    int rc = path == NULL ? err_oom(err) : 0;
+
+    if (rc == 0 && deed->note != NULL) {
+        rc = write_note(path, deed->note, err);
+    } else if (rc == 0 && to_ours && deed->removes_note) {
+        rc = remove_note(path, err); /* an old one would be run from now on */
+    }
+    if (rc < 0) {
+        return CLI_ERROR;
+    }
+    if (deed->sets && qm_set(vm->vmid, deed->script, err) < 0) {
+        return exit_of_failure(err); /* a note that was written does nothing without our hook */
+    }
+    if (!to_ours && deed->removes_note && remove_note(path, err) < 0) {
+        return CLI_ERROR;
+    }
+    return CLI_OK;
+}
+
+/* From now on the VM may be rewritten early. Resume is the daemon's word for "look again", whether
+ * there was a hold or not; one that there is counts all the same. */
+static void tell_daemon(const struct cli *cli, uint32_t vmid)
+{
+    json_auto_t *answer = NULL;
+    struct err err = {""};
+    bool failed = false;
+
+    if (admin_ask_daemon(cli, "Resume", vmid, &answer, &failed, &err) < 0) {
+        cli_note(cli, "VM %u: the daemon was not told and looks at it at its next start: %s",
+                 (unsigned)vmid, err.text);
+    }
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static const char *word_of(enum cli_exit code, bool changes, bool dry_run)
+{
+    switch (code) {
+    case CLI_OK:
+        return !changes ? "already" : dry_run ? "would-do" : "done";
+    case CLI_DIFFERS:
+        return "would-do";
+    case CLI_BUSY:
+        return "busy";
+    case CLI_REFUSED:
+        return "refused";
+    case CLI_ERROR:
+    case CLI_USAGE:
+        break;
+    }
+    return "failed";
+}
+
+static enum out_style style_of(enum cli_exit code, bool changes)
+{
+    return code != CLI_OK ? OUT_BAD : changes ? OUT_GOOD : OUT_DIM;
+}
+
+static int tell(const struct cli *cli, json_t *list, uint32_t vmid, const char *word,
+                enum out_style style, const char *detail)
+{
+    if (cli->json) {
+        json_t *item = json_pack("{s:I,s:s,s:o}", "vmid", (json_int_t)vmid, "state", word, "detail",
+                                 cli_json_text(detail));
+
+        return json_array_append_new(list, item);
+    }
+    out_printf(&cli->out, OUT_PLAIN, "VM %u: ", (unsigned)vmid);
+    out_printf(&cli->out, style, "%s", word);
+    out_printf(&cli->out, OUT_PLAIN, "%s%s\n", *detail != '\0' ? ": " : "", detail);
+    (void)fflush(cli->out.file); /* as it happens; main() looks for failures at the end */
+    return 0;
+}
+
+static enum cli_exit do_one(const struct cli *cli, const struct hook_job *job, uint32_t vmid,
+                            json_t *list)
+{
+    const struct vm_hook *vm = vm_hooks_find(&job->vms, vmid);
+    struct hook_deed deed = {.code = CLI_OK};
+    struct err err = {""};
+
+    if (vm == NULL) {
+        hook_deed_say(&deed, CLI_ERROR, "there is no such VM in the cluster; qm list");
+    } else if (!vm->is_here) {
+        hook_deed_say(&deed, CLI_ERROR, "it is on node %s; run there: pve-hwid %s %u", vm->node,
+                      job->doing, (unsigned)vmid);
+    } else if (vm->conf == NULL) {
+        hook_deed_say(&deed, CLI_ERROR, "%s", vm->problem);
+    } else {
+        job->decide(job, vm, &deed);
+    }
+    if (deed.code == CLI_OK && deed.changes && !job->dry_run) {
+        deed.code = carry_out(job, vm, &deed, &err);
+        if (deed.code == CLI_OK && deed.tells) {
+            tell_daemon(cli, vmid);
+        }
+    }
+    if (tell(cli, list, vmid, word_of(deed.code, deed.changes, job->dry_run),
+             style_of(deed.code, deed.changes), err.text[0] != '\0' ? err.text : deed.why) < 0) {
+        return cli_oom(cli);
+    }
+    return deed.code == CLI_OK && deed.changes && job->dry_run ? CLI_DIFFERS : deed.code;
+}
+
+/* --all means this node: root of one node has no say on the others. */
+static enum cli_exit do_all(const struct cli *cli, const struct hook_job *job, json_t *list)
+{
+    enum cli_exit worst = CLI_OK;
+
+    for (size_t i = 0; i < job->vms.n; i++) {
+        const struct vm_hook *vm = &job->vms.items[i];
+
+        if (vm->is_here && job->wants(vm)) {
+            worst = cli_worst(worst, do_one(cli, job, vm->vmid, list));
+        } else if (!vm->is_here && job->wants(vm)) {
+            cli_note(cli, "VM %u is on node %s; run there: pve-hwid %s --all", (unsigned)vm->vmid,
+                     vm->node, job->doing);
+        }
+    }
+    return worst;
+}
+
+static enum cli_exit do_named(const struct cli *cli, const struct hook_job *job,
+                              const struct args *args, json_t *list)
+{
+    enum cli_exit worst = CLI_OK;
+
+    for (size_t i = 0; i < args->n; i++) {
+        uint32_t vmid = 0;
+
+        (void)args_vmid(args->words[i], &vmid); /* hook_job_open() saw that it is one */
+        worst = cli_worst(worst, do_one(cli, job, vmid, list));
+    }
+    return worst;
+}
+
+enum cli_exit hook_job_open(const struct cli *cli, struct hook_job *job, const struct args *args)
+{
+    struct err err = {""};
+    enum cli_exit code;
+
+    if (job->all == (args->n > 0)) {
+        return cli_usage(cli, "%s wants the numbers of VMs, or --all", job->doing);
+    }
+    for (size_t i = 0; i < args->n; i++) {
+        uint32_t vmid;
+
+        if (!args_vmid(args->words[i], &vmid)) {
+            return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args->words[i]);
+        }
+    }
+    code = admin_open(cli, &job->admin);
+    if (code == CLI_OK && vm_hooks_read(&job->admin, &job->vms, &err) < 0) {
+        return cli_fail(cli, CLI_ERROR, "nothing was done: %s", err.text);
+    }
+    return code;
+}
+
+enum cli_exit hook_job_run(const struct cli *cli, const struct hook_job *job,
+                           const struct args *args)
+{
+    json_auto_t *list = json_array();
+    enum cli_exit code;
+
+    if (list == NULL) {
+        return cli_oom(cli);
+    }
+    code = job->all ? do_all(cli, job, list) : do_named(cli, job, args, list);
+    if (cli->json) {
+        return cli_print_json(cli, json_pack("{s:O}", "vms", list), code);
+    }
+    return code;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* See advice.h. */
+#include "core/advice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+static char *grant(const char *path, const char *privileges, bool all)
+{
+    if (str_starts(path, "/sdn/")) {
+        return str_printf("pveum acl modify %s --users " ADVICE_USER " --roles PVESDNUser", path);
+    }
+    if (str_starts(path, "/storage/")) {
+        return str_printf("pveum acl modify %s --users " ADVICE_USER " --roles PVEDatastoreUser",
+                          path);
+    }
+    if (all) {
+        return str_dup("pveum acl modify /vms --users " ADVICE_USER " --roles " ADVICE_ROLE);
+    }
+    return str_printf("pveum role modify " ADVICE_ROLE " --append 1 --privs \"%s\"", privileges);
+}
+
+char *advice_missing(const char *path, const char *privileges, bool all)
+{
+    CLEANUP_FREE char *command = grant(path, privileges, all);
+
+    return command == NULL ? NULL
+                           : str_printf("the API token of pve-hwid lacks %s on %s; grant it with: "
+                                        "%s",
+                                        privileges, path, command);
+}
+
+/* "Permission check failed (/vms/105, VM.Config.Disk)"; several names, of which one is enough, have
+ * a bar in between. The first of them is asked for. */
+static char *missing_in(const char *message)
+{
+    static const char before[] = "Permission check failed (";
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *privilege = NULL;
+    CLEANUP_FREE char *command = NULL;
+    const char *at = strstr(message, before);
+    const char *comma;
+
+    if (at == NULL) {
+        return NULL;
+    }
+    at += strlen(before);
+    comma = strstr(at, ", ");
+    if (*at != '/' || comma == NULL || strcspn(at, " )'\"") < (size_t)(comma - at)) {
+        return NULL;
+    }
+    path = str_ndup(at, (size_t)(comma - at));
+    privilege = str_ndup(comma + 2, strcspn(comma + 2, "|) "));
+    command = path == NULL || privilege == NULL ? NULL : grant(path, privilege, false);
+    return command == NULL ? NULL : str_printf("%s; grant it with: %s", message, command);
+}
+
+char *advice_refusal(int status, const char *message)
+{
+    if (message == NULL) {
+        return NULL;
+    }
+    if (status == 401) {
+        return str_printf("PVE does not accept the API token of pve-hwid (%s): it has expired, was "
+                          "removed, or is not the one in the token file. Look: pveum user token "
+                          "list " ADVICE_USER "; after a change: systemctl restart pve-hwidd",
+                          message);
+    }
+    return status == 403 ? missing_in(message) : NULL;
+}

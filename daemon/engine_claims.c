@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who has which identity, as far as files tell (core/claims.h judges by it): all fingerprints, and
+ * the configurations of this node. Everything is read once after the start, a few milliseconds per
+ * turn of the event loop; after that only what changed. Fingerprints are watched by the store. The
+ * configurations are not: PVE tells of no change that another node makes. They are looked at when
+ * it matters, which is when a VM would be given something: names, sizes and times of the directory,
+ * at most once a second, and only what changed is read.
+ */
+#include <errno.h>
+#include <syslog.h>
+
+#include "base/str.h"
+#include "core/claims.h"
+#include "engine_impl.h"
+#include "message_ids.h"
+#include "store_index.h"
+
+void engine_claims_restart(struct engine *engine)
+{
+    free(engine->to_load);
+    engine->to_load = NULL;
+    engine->n_to_load = engine->next_to_load = 0;
+    engine->listed = engine->loaded = false;
+    engine->configs_ms = 0;
+}
+
+static int list_fingerprints(struct engine *engine)
+{
+    struct claims_owner owner;
+    size_t at = 0;
+    int rc = store_list(engine->store, &engine->to_load, &engine->n_to_load);
+
+    while (rc == 0 && claims_next(engine->claims, &at, &owner)) {
+        if (owner.where == CLAIMS_FINGERPRINT && !store_has(engine->store, owner.vmid)) {
+            claims_drop(engine->claims, owner.vmid, CLAIMS_FINGERPRINT); /* another directory's */
+        }
+    }
+    engine->listed = rc == 0;
+    return rc;
+}
+
+/* --- fingerprints ----------------------------------------------------------------------------- */
+
+/* One that cannot be used claims nothing: nothing is changed by it. 0 or -ENOMEM. */
+static int read_fingerprint(struct engine *engine, uint32_t vmid)
+{
+    const struct claims_owner owner = {.vmid = vmid, .where = CLAIMS_FINGERPRINT};
+    CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
+    CLEANUP(identity_fini) struct identity id = {0};
+    CLEANUP(store_file_fini) struct store_file file = {0};
+    int rc = store_read_fingerprint(engine->store, vmid, &file, NULL);
+
+    rc = rc < 0 ? rc : fingerprint_parse(file.text, file.len, &fp, NULL);
+    rc = rc < 0 ? rc : identity_of_fingerprint(fp, &id);
+    if (rc == -ENOMEM) {
+        return rc;
+    }
+    if (rc < 0) {
+        claims_drop(engine->claims, vmid, CLAIMS_FINGERPRINT);
+        return 0;
+    }
+    return claims_set(engine->claims, &owner, &id, 1);
+}
+
+void engine_claims_fingerprint(struct engine *engine, uint32_t vmid)
+{
+    if (read_fingerprint(engine, vmid) < 0) {
+        engine_claims_restart(engine); /* nothing is given before all has been read again */
+    }
+    engine->refused_again = true;
+    engine_queue_kick(engine);
+}
+
+int engine_claims_bind(struct vm *vm)
+{
+    const struct record_memory *memory = &vm->memory;
+
+    return memory->bound_ctime == 0
+               ? 0
+               : claims_bind(vm->engine->claims, vm->vmid, memory->bound_ctime, memory->bound_name);
+}
+
+/* --- this node's configurations --------------------------------------------------------------- */
+
+static int set_config(struct engine *engine, const struct store_item *item,
+                      const struct pveconf *conf)
+{
+    const struct pveconf_section *pending = pveconf_section(conf, PVECONF_PENDING);
+    struct claims_owner owner = {.vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = item->stamp};
+    struct identity ids[2] = {{0}, {0}}; /* what runs, and what will: both count */
+    int rc = identity_of_config(conf, &ids[0]);
+
+    for (size_t i = 0; pending != NULL && i < pending->n && rc == 0; i++) {
+        rc = identity_add_option(&ids[1], pending->keys[i].key, pending->keys[i].value);
+    }
+    owner.is_template = ids[0].is_template;
+    rc = rc < 0 ? rc : claims_set(engine->claims, &owner, ids, ARRAY_SIZE(ids));
+    identity_fini(&ids[0]);
+    identity_fini(&ids[1]);
+    return rc;
+}
+
+/* 0 or -ENOMEM. What cannot be read claims nothing, as PVE would start nothing with it. */
+static int read_config(struct engine *engine, const struct store_item *item)
+{
+    const struct claims_owner nothing = {
+        .vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = item->stamp};
+    CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+    CLEANUP(store_file_fini) struct store_file file = {0};
+    int rc = store_read_config(engine->store, item->vmid, &file, NULL);
+
+    rc = rc < 0 ? rc : pveconf_parse(file.text, file.len, &conf, NULL);
+    if (rc == -ENOMEM) {
+        return rc;
+    }
+    return rc < 0 ? claims_set(engine->claims, &nothing, NULL, 0) : set_config(engine, item, conf);
+}
+
+static bool is_known(const struct engine *engine, const struct store_item *item)
+{
+    struct claims_owner owner;
+
+    return claims_find(engine->claims, item->vmid, CLAIMS_CONFIG, &owner) && owner.node == NULL &&
+           owner.stamp == item->stamp;
+}
+
+static void drop_config(struct engine *engine, uint32_t vmid)
+{
+    claims_drop(engine->claims, vmid, CLAIMS_CONFIG);
+    engine_survey_doubt(engine);
+}
+
+/* What is not on this node any more was destroyed or moved: the survey finds out. */
+static void drop_gone(struct engine *engine, const struct store_index *found)
+{
+    struct claims_owner owner;
+    size_t at = 0;
+
+    while (claims_next(engine->claims, &at, &owner)) {
+        if (owner.where == CLAIMS_CONFIG && owner.node == NULL &&
+            store_index_find(found, owner.vmid) == NULL) {
+            drop_config(engine, owner.vmid);
+        }
+    }
+}
+
+/* True: it is another one than before. Where it cannot be told, it stays as known. */
+static bool recheck(struct engine *engine, uint32_t vmid)
+{
+    struct store_item item = {.vmid = vmid};
+    struct claims_owner owner;
+    bool here = claims_find(engine->claims, vmid, CLAIMS_CONFIG, &owner) && owner.node == NULL;
+
+    if (store_stamp_config(engine->store, vmid, &item.stamp) < 0) {
+        return false;
+    }
+    if (item.stamp == 0 && here) {
+        drop_config(engine, vmid);
+        return true;
+    }
+    return item.stamp != 0 && !is_known(engine, &item) && read_config(engine, &item) == 0;
+}
+
+bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp)
+{
+    enum { RIVALS_MAX = 64 }; /* more are clones that share a serial number */
+    CLEANUP(claims_rivals_fini) struct claims_rivals rivals = {0};
+    bool changed = false;
+
+    /* Without memory, what was known a second ago stands. */
+    if (claims_rivals(engine->claims, vmid, fp, CLAIMS_FINGERPRINT, &rivals) < 0 ||
+        claims_rivals(engine->claims, vmid, fp, CLAIMS_CONFIG, &rivals) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < rivals.n && i < RIVALS_MAX; i++) {
+        changed = recheck(engine, rivals.vmids[i]) || changed;
+    }
+    return changed;
+}
+
+/* 0 all read, 1 time is up, <0. */
+static int read_configs(struct engine *engine, int64_t until)
+{
+    CLEANUP(store_index_fini) struct store_index found = {0};
+    int rc = store_scan_configs(engine->store, &found);
+
+    for (size_t i = 0; i < found.n && rc == 0; i++) {
+        if (is_known(engine, &found.items[i])) {
+            continue;
+        }
+        if (engine_now() >= until) {
+            return 1;
+        }
+        rc = read_config(engine, &found.items[i]);
+    }
+    if (rc == 0) {
+        drop_gone(engine, &found);
+        engine->configs_ms = engine_now();
+    }
+    return rc;
+}
+
+/* --- both ------------------------------------------------------------------------------------- */
+
+int engine_claims_load(struct engine *engine, int64_t ms)
+{
+    int64_t until = engine_now() + ms;
+    int rc = engine->listed ? 0 : list_fingerprints(engine);
+
+    while (engine->next_to_load < engine->n_to_load && rc == 0 && engine_now() < until) {
+        rc = read_fingerprint(engine, engine->to_load[engine->next_to_load]);
+        engine->next_to_load += rc == 0;
+    }
+    if (rc == 0 && engine->next_to_load == engine->n_to_load) {
+        rc = read_configs(engine, until);
+        if (rc == -ENOENT) {
+            rc = 0; /* pmxcfs is away, and so is every VM that could be changed */
+        }
+        engine->loaded = rc == 0;
+    }
+    if (engine->loaded) {
+        free(engine->to_load);
+        engine->to_load = NULL;
+        engine->n_to_load = engine->next_to_load = 0;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+bool engine_claims_refresh(struct engine *engine)
+{
+    enum { PATIENTLY_MS = 10000 }; /* rather late than twice; see docs/DESIGN.md */
+
+    if (!engine->loaded) {
+        return engine_claims_load(engine, PATIENTLY_MS) == 0;
+    }
+    if (engine->configs_ms != 0 && engine_now() - engine->configs_ms < ENGINE_CONFIGS_FRESH_MS) {
+        return false;
+    }
+    /* Where it fails the VM's own file cannot be read either, and nothing is changed. */
+    return read_configs(engine, engine_now() + PATIENTLY_MS) == 0;
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the VMs of other nodes carry. The daemon sees this node's files only (its mount namespace
+ * shows it no others), so it asks the API: where all VMs are, then what each one on another node
+ * carries; two questions at a time, so that no hook's question waits behind a thousand of these.
+ *
+ * Every ten minutes all are read, or less often where that takes long: never more than a twentieth
+ * of the time. Before a change, where the last survey is not fresh, the list is asked for and only
+ * those are read that are new, have moved, or stand in the way of a VM that waits. What cannot be
+ * had is a gap: plans say so in a note, and nobody is kept from anything by it (law 9).
+ */
+#include <errno.h>
+#include <syslog.h>
+
+#include "base/str.h"
+#include "core/claims.h"
+#include "core/survey.h"
+#include "engine_impl.h"
+#include "message_ids.h"
+
+enum {
+    PARALLEL = 2,
+    FRESH_MS = 30000,       /* before a change */
+    RIVALS_FRESH_MS = 3000, /* ... where a VM of another node is the obstacle */
+    WAIT_MS = 15000,        /* a reconciliation waits no longer */
+    ALL_EVERY_S = 600,
+    SHARE = 20, /* of the time, one part */
+    RETRY_S = 60,
+};
+
+struct reading {
+    struct engine *engine;
+    struct pve_call *call; /* NULL: idle */
+    struct survey_vm vm;   /* borrowed from the list */
+};
+
+struct survey {
+    struct pve_call *list_call;
+    struct survey_vms vms;
+    size_t next; /* of vms, to be read */
+    struct reading readings[PARALLEL];
+    bool under_way;
+    bool all;                    /* read them all; else what is new or in the way */
+    struct claims_rivals rivals; /* to be read in any case */
+    struct notes away;           /* nodes that did not answer in this survey */
+    size_t unread;               /* VMs whose configuration could not be had */
+    char *why;                   /* of the first one */
+    int64_t begun_ms, ended_ms;  /* of the last one; 0: never */
+    bool doubt;                  /* a VM went somewhere */
+    sd_event_source *timer, *limit;
+};
+
+static void ask_on(struct engine *engine);
+
+int engine_survey_new(struct engine *engine)
+{
+    engine->survey = calloc(1, sizeof(*engine->survey));
+    if (engine->survey == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < PARALLEL; i++) {
+        engine->survey->readings[i].engine = engine;
+    }
+    return 0;
+}
+
+void engine_survey_free(struct engine *engine)
+{
+    struct survey *survey = engine->survey;
+
+    if (survey == NULL) {
+        return;
+    }
+    engine_cancel(survey->list_call);
+    for (size_t i = 0; i < PARALLEL; i++) {
+        engine_cancel(survey->readings[i].call);
+    }
+    sd_event_source_disable_unref(survey->timer);
+    sd_event_source_disable_unref(survey->limit);
+    survey_vms_fini(&survey->vms);
+    claims_rivals_fini(&survey->rivals);
+    notes_fini(&survey->away);
+    free(survey->why);
+    free(survey);
+    engine->survey = NULL;
+}
+
+void engine_survey_doubt(struct engine *engine)
+{
+    engine->survey->doubt = true;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+/* Those who wait now; whoever waits again after that waits for the next one. */
+static void let_go(struct engine *engine)
+{
+    struct vm *vm;
+
+    engine->survey->limit = sd_event_source_disable_unref(engine->survey->limit);
+    for (vm = engine->vms; vm != NULL; vm = vm->next) {
+        vm->survey_over = vm->awaits_survey;
+        vm->awaits_survey = false;
+    }
+    vm = engine->vms;
+    while (vm != NULL) {
+        if (vm->survey_over) {
+            vm->survey_over = false;
+            engine_drive_resume(vm); /* may free it, and others */
+            vm = engine->vms;
+        } else {
+            vm = vm->next;
+        }
+    }
+}
+
+/* The sentence where something is missing; NULL: all is known, or no memory. */
+static char *describe_gap(const struct survey *survey)
+{
+    if (survey->unread == 0) {
+        return NULL;
+    }
+    return str_printf("whether a VM of another node has this identity is not fully known: %s",
+                      survey->why == NULL ? "PVE's API did not tell" : survey->why);
+}
+
+static void note_gap(struct engine *engine)
+{
+    CLEANUP_FREE char *gap = describe_gap(engine->survey);
+
+    if (claims_set_gap(engine->claims, gap) < 0) {
+        (void)claims_set_gap(engine->claims, NULL); /* without memory nothing is said */
+    }
+    if (gap != NULL) {
+        engine_say(engine, 0, LOG_NOTICE, MESSAGE_OTHERS_UNKNOWN, "%s", gap);
+    }
+}
+
+static void end(struct engine *engine, bool complete)
+{
+    struct survey *survey = engine->survey;
+    int64_t took = engine_now() - survey->begun_ms;
+    unsigned next = complete ? ALL_EVERY_S : RETRY_S;
+
+    note_gap(engine);
+    survey->under_way = false;
+    survey->doubt = false;
+    survey->ended_ms = engine_now();
+    claims_rivals_fini(&survey->rivals);
+    survey_vms_fini(&survey->vms);
+    survey->next = 0;
+    if (survey->all) {
+        engine_survey_in(engine,
+                         next > took * SHARE / 1000 ? next : (unsigned)(took * SHARE / 1000));
+    }
+    let_go(engine);
+    if (survey->all) { /* a small one was for those who waited */
+        engine->refused_again = true;
+        engine_queue_kick(engine);
+    }
+}
+
+static void miss(struct survey *survey, const char *node, const struct api_reply *reply)
+{
+    survey->unread++;
+    if (survey->why == NULL) {
+        survey->why = str_printf("%s%s%s", node == NULL ? "" : node, node == NULL ? "" : ": ",
+                                 reply->message == NULL ? "no answer" : reply->message);
+    }
+}
+
+/* --- one VM after the other --------------------------------------------------------------------
+ */
+
+static bool is_away(const struct survey *survey, const char *node)
+{
+    for (size_t i = 0; i < survey->away.n; i++) {
+        if (str_equal(survey->away.items[i], node)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int take_config(struct engine *engine, const struct survey_vm *vm, const json_t *data)
+{
+    struct identity ids[2] = {{0}, {0}};
+    struct claims_owner owner = {.vmid = vm->vmid, .where = CLAIMS_CONFIG, .node = vm->node};
+    int rc = survey_read_pending(data, &ids[0], &ids[1]);
+
+    owner.is_template = ids[0].is_template;
+    rc = rc < 0 ? rc : claims_set(engine->claims, &owner, ids, ARRAY_SIZE(ids));
+    identity_fini(&ids[0]);
+    identity_fini(&ids[1]);
+    return rc;
+}
+
+static void on_config(void *userdata, const struct api_reply *reply)
+{
+    struct reading *reading = userdata;
+    struct survey *survey = reading->engine->survey;
+    const struct survey_vm *vm = &reading->vm;
+
+    reading->call = NULL;
+    if (reply->result == API_OK) {
+        if (take_config(reading->engine, vm, reply->data) < 0) {
+            miss(survey, vm->node, &(struct api_reply){.message = (char[]){"no usable answer"}});
+        }
+    } else if (requests_vm_is_gone(reply)) {
+        claims_drop(reading->engine->claims, vm->vmid, CLAIMS_CONFIG);
+    } else {
+        miss(survey, vm->node, reply);
+        /* One that is down is not asked again for each of its VMs: that would take minutes. */
+        if (reply->result != API_REFUSED || reply->status >= 502) {
+            (void)notes_add(&survey->away, "%s", vm->node); /* no memory: it takes minutes */
+        }
+    }
+    ask_on(reading->engine);
+}
+
+static bool is_wanted(const struct engine *engine, const struct survey_vm *vm)
+{
+    const struct survey *survey = engine->survey;
+    struct claims_owner owner;
+
+    if (survey->all || !claims_find(engine->claims, vm->vmid, CLAIMS_CONFIG, &owner) ||
+        !str_equal(owner.node, vm->node)) {
+        return true;
+    }
+    for (size_t i = 0; i < survey->rivals.n; i++) {
+        if (survey->rivals.vmids[i] == vm->vmid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next VM that is to be read; NULL: no more. */
+static const struct survey_vm *next_vm(struct engine *engine)
+{
+    struct survey *survey = engine->survey;
+
+    while (survey->next < survey->vms.n) {
+        const struct survey_vm *vm = &survey->vms.items[survey->next++];
+
+        if (is_wanted(engine, vm) && is_away(survey, vm->node)) {
+            survey->unread++;
+        } else if (is_wanted(engine, vm)) {
+            return vm;
+        }
+    }
+    return NULL;
+}
+
+static void ask_on(struct engine *engine)
+{
+    struct survey *survey = engine->survey;
+    bool busy = false;
+
+    for (size_t i = 0; i < PARALLEL; i++) {
+        struct reading *reading = &survey->readings[i];
+        const struct survey_vm *vm = reading->call == NULL ? next_vm(engine) : NULL;
+
+        if (vm != NULL) {
+            struct requests_vm target = {.node = vm->node, .vmid = vm->vmid};
+
+            reading->vm = *vm;
+            if (engine_send(engine, requests_pending(target), on_config, reading, &reading->call) <
+                0) {
+                reading->call = NULL;
+                miss(survey, vm->node, &(struct api_reply){.message = (char[]){"out of memory"}});
+            }
+        }
+        busy = busy || reading->call != NULL;
+    }
+    if (!busy) {
+        end(engine, true);
+    }
+}
+
+/* --- where they all are ------------------------------------------------------------------------
+ */
+
+/* What another node had and is not in the list is destroyed. */
+static void drop_gone(struct engine *engine)
+{
+    struct claims_owner owner;
+    size_t at = 0;
+
+    while (claims_next(engine->claims, &at, &owner)) {
+        if (owner.where == CLAIMS_CONFIG && owner.node != NULL &&
+            survey_find(&engine->survey->vms, owner.vmid) == NULL) {
+            claims_drop(engine->claims, owner.vmid, CLAIMS_CONFIG);
+        }
+    }
+}
+
+static void on_list(void *userdata, const struct api_reply *reply)
+{
+    struct engine *engine = userdata;
+    struct survey *survey = engine->survey;
+
+    survey->list_call = NULL;
+    if (reply->result != API_OK || survey_read_vms(reply->data, engine->node, &survey->vms) < 0) {
+        miss(survey, NULL, reply);
+        end(engine, false);
+        return;
+    }
+    drop_gone(engine);
+    ask_on(engine);
+}
+
+static void begin(struct engine *engine, bool all)
+{
+    struct survey *survey = engine->survey;
+
+    if (survey->under_way) {
+        survey->next = all && !survey->all ? 0 : survey->next;
+        survey->all = survey->all || all;
+        return;
+    }
+    survey->under_way = true;
+    survey->all = all;
+    survey->next = 0;
+    survey->unread = 0;
+    free(survey->why);
+    survey->why = NULL;
+    notes_fini(&survey->away);
+    survey->begun_ms = engine_now();
+    if (engine_send(engine, requests_vms(), on_list, engine, &survey->list_call) < 0) {
+        survey->list_call = NULL;
+        survey->under_way = false;
+        engine_survey_in(engine, RETRY_S);
+    }
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct engine *engine = userdata;
+
+    (void)source, (void)usec;
+    engine->survey->timer = sd_event_source_disable_unref(engine->survey->timer);
+    (void)engine_claims_refresh(engine); /* the copies on this node are told of, too */
+    begin(engine, true);
+    return 0;
+}
+
+void engine_survey_in(struct engine *engine, unsigned seconds)
+{
+    struct survey *survey = engine->survey;
+
+    survey->timer = sd_event_source_disable_unref(survey->timer);
+    /* Without the timer the next change asks. */
+    (void)sd_event_add_time_relative(engine->event, &survey->timer, CLOCK_MONOTONIC,
+                                     (uint64_t)seconds * 1000000, 1000000, on_timer, engine);
+}
+
+/* --- those who wait ----------------------------------------------------------------------------
+ */
+
+static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct engine *engine = userdata;
+    struct survey *survey = engine->survey;
+
+    (void)source, (void)usec;
+    if (survey->unread == 0) {
+        survey->unread = 1;
+        (void)str_replace(&survey->why, "asking PVE's API takes long"); /* no memory: no reason */
+    }
+    note_gap(engine);
+    let_go(engine);
+    return 0;
+}
+
+/* Refused by VMs of other nodes: are they so still? */
+static bool add_rivals(struct vm *vm)
+{
+    struct survey *survey = vm->engine->survey;
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+
+    if (engine_assess(vm->engine, vm->vmid, &a, NULL) < 0 || !a->elsewhere) {
+        return false;
+    }
+    /* Without memory the old answer stands until the next survey. */
+    (void)claims_rivals(vm->engine->claims, vm->vmid, a->fp, CLAIMS_CONFIG, &survey->rivals);
+    return true;
+}
+
+bool engine_survey_needed(struct vm *vm)
+{
+    struct engine *engine = vm->engine;
+    struct survey *survey = engine->survey;
+    int64_t age = engine_now() - survey->ended_ms;
+    bool rivals;
+
+    if (vm->memory.open) {
+        return false; /* in the midst of it: the identity went first, or is not part of it */
+    }
+    rivals = add_rivals(vm);
+    if (!survey->under_way && survey->ended_ms != 0 && !survey->doubt &&
+        age < (rivals ? RIVALS_FRESH_MS : FRESH_MS)) {
+        return false;
+    }
+    begin(engine, false);
+    if (!survey->under_way) {
+        return false;
+    }
+    if (survey->limit == NULL &&
+        sd_event_add_time_relative(engine->event, &survey->limit, CLOCK_MONOTONIC,
+                                   (uint64_t)WAIT_MS * 1000, 100000, on_limit, engine) < 0) {
+        return false; /* nobody waits without an end */
+    }
+    return true;
+}

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Debian trees, made by mmdebstrap and kept for the next time, and containers booted from them.
+
+A tree is never changed once it is made: what runs, runs in an overlay above it that is thrown away. Kept
+in /var/cache/pve-hwid-tests (PVE_HWID_TEST_CACHE) under a name that has all that it was made from.
+"""
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+CACHE = os.environ.get("PVE_HWID_TEST_CACHE", "/var/cache/pve-hwid-tests")
+SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+# What the package needs and what the simulator needs: so apt installs it without any network.
+RUN = ("systemd-sysv dbus python3 openssl procps libcurl4 libexpat1 libjansson4 libsystemd0 "
+       "libuuid1").split()
+BUILD = ("dpkg-dev gcc make debhelper libcurl4-openssl-dev libexpat1-dev libjansson-dev libsystemd-dev "
+         "pkgconf uuid-dev lintian").split()
+KEPT_FOR = 14 * 24 * 3600       # seconds: security updates come in with the next one
+BOOT_LIMIT = 60
+
+
+class Unable(Exception):
+    """Why a tree or a container cannot be had on this machine."""
+
+
+def run(*argv, timeout=900, check=True, **more):
+    done = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+                          errors="replace", **more)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{argv[0]}: exit {done.returncode}: {done.stdout[-4000:]}")
+    return done
+
+
+def check_machine():
+    if os.geteuid() != 0:
+        raise Unable("needs root")
+    for tool in ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise Unable(f"{tool} is not installed")
+
+
+def mirror():
+    """Where this machine's own apt gets Debian from."""
+    done = run("apt-get", "indextargets", "--format", "$(REPO_URI)", check=False)
+    found = [line.rstrip("/") for line in done.stdout.splitlines() if re.search(r"/debian/?$", line)]
+    if not found:
+        raise Unable("apt knows no Debian mirror here: apt-get update")
+    return found[0]
+
+
+def tree(suite, packages):
+    """The directory of a tree with these packages; made at most once at a time."""
+    key = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:12]
+    path = os.path.join(CACHE, f"{suite}-{key}")
+    os.makedirs(CACHE, mode=0o755, exist_ok=True)
+    with open(path + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.isdir(path) and time.time() - os.stat(path).st_mtime < KEPT_FOR:
+            return path
+        new = path + ".new"
+        shutil.rmtree(new, ignore_errors=True)
+        done = run("mmdebstrap", "--mode=root", "--variant=apt", "--dpkgopt=force-unsafe-io",
+                   "--include=" + ",".join(packages), suite, new, mirror(), check=False)
+        if done.returncode != 0:
+            shutil.rmtree(new, ignore_errors=True)
+            if os.path.isdir(path):
+                return path         # old, but there
+            raise Unable(f"no tree of {suite}: " + " ".join(done.stdout.strip().splitlines()[-3:]))
+        shutil.rmtree(path, ignore_errors=True)
+        os.rename(new, path)
+        os.utime(path)
+    return path
+
+
+@contextlib.contextmanager
+def overlay(lower):
+    """A tree to write to, above `lower`."""
+    top = tempfile.mkdtemp(prefix="hwid-tree-", dir="/tmp")
+    for name in ("upper", "work", "root"):
+        os.mkdir(os.path.join(top, name), 0o755)
+    root = os.path.join(top, "root")
+    done = run("mount", "-t", "overlay", "overlay", "-o",
+               f"lowerdir={lower},upperdir={top}/upper,workdir={top}/work", root, check=False)
+    if done.returncode != 0:
+        shutil.rmtree(top)
+        raise Unable(f"no overlay mounts here: {done.stdout.strip()}")
+    try:
+        yield root
+    finally:
+        run("umount", root, check=False)
+        shutil.rmtree(top, ignore_errors=True)
+
+
+NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
+          "--capability=all", "--resolv-conf=off", "--timezone=off")
+
+
+def in_tree(root, *argv, binds=(), timeout=900, check=True):
+    """A command in a tree that is not booted, without a network."""
+    return run(*NSPAWN, "--as-pid2", "--console=pipe", "-D", root, *binds, *argv, timeout=timeout, check=check,
+               env=dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"))
+
+
+class Container:
+    """A booted tree. Ends with the `with`; restart() boots the same tree again."""
+
+    def __init__(self, root, hostname, binds=()):
+        self.root, self.argv = root, [*NSPAWN, "--console=read-only", *binds, "-b", "-D", root]
+        for name, text in (("hostname", hostname), ("hosts", f"127.0.0.1 localhost {hostname}")):
+            with open(f"{root}/etc/{name}", "w", encoding="ascii") as f:
+                f.write(text + "\n")       # mmdebstrap leaves those of this machine
+        self.process = self.leader = None
+        self.log_path = root + ".boot.log"
+
+    def __enter__(self):
+        self.boot()
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def boot(self):
+        with open(self.log_path, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"))
+        end = time.monotonic() + BOOT_LIMIT
+        while not self._is_up():
+            if self.process.poll() is not None or time.monotonic() > end:
+                with open(self.log_path, encoding="utf-8", errors="replace") as f:
+                    text = f.read()
+                self.end()
+                raise Unable("systemd-nspawn cannot boot a tree here: " + " ".join(text.split())[-400:])
+            time.sleep(0.1)
+
+    def _is_up(self):
+        try:
+            with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as f:
+                children = f.read().split()
+        except OSError:
+            return False
+        if not children:
+            return False
+        self.leader = children[0]
+        done = self.call("systemctl", "is-system-running", check=False, timeout=20)
+        return done.stdout.strip() in ("running", "degraded")
+
+    def call(self, *argv, check=True, timeout=120):
+        return run("nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "--root", "--wd=/", "--",
+                   "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
+                   *argv, check=check, timeout=timeout)
+
+    def restart(self):
+        self.call("systemctl", "poweroff", check=False)
+        self.process.wait(60)
+        self.boot()
+
+    def end(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)

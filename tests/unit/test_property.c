@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Whatever VM it is, whatever its fingerprint says, whatever goes wrong and whoever meddles: no
+ * disk is lost or attached twice, nothing but the identity changes, no start is lost or made twice,
+ * and in the end, once all is calm, the VM can be started. Random VMs (gen_conf.c) on a model of
+ * PVE (fake_pve.c, held against the simulator by tests/test_pvesim_model.py), driven by the real
+ * state machine through several lives (driver.c).
+ *
+ * PROPERTY_RUNS=n for more, PROPERTY_SEED=n to begin elsewhere: a failing run prints its seed, its
+ * VM, its fingerprint, its faults, and all that was asked, answered, recorded and told.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "driver.h"
+#include "fake_pve_priv.h"
+#include "gen_conf.h"
+#include "property_check.h"
+#include "property_dump.h"
+
+enum { RUNS = 20000, BAD_MAX = 5 };
+
+struct trial {
+    uint64_t seed;
+    char *config, *fingerprint, *edited, *volume;
+    bool untidy, start_first, ha, refuse, raw_start;
+    struct fake_fault faults[FAKE_FAULTS_MAX];
+    size_t n_faults;
+    struct driver_crash crashes[DRIVER_CRASHES_MAX];
+    size_t n_crashes;
+    unsigned journal_fails_at, journal_fails_more;
+    uint64_t dice;
+};
+
+/* How often what came about, so that a test of nothing is noticed. */
+static struct {
+    unsigned runs, requests, struck, deaths, records, holds, our_starts, moved, reverted, stuck,
+        done, refused, failed;
+} seen;
+
+/* --- a trial ---------------------------------------------------------------------------------- */
+
+static void roll_faults(struct gen *g, struct trial *t)
+{
+    static const unsigned counts[] = {0, 0, 1, 1, 2, 3, 5, 8};
+
+    t->n_faults = counts[gen_roll(g, ARRAY_SIZE(counts))];
+    for (size_t i = 0; i < t->n_faults; i++) {
+        t->faults[i].at = 1 + gen_roll(g, 40);
+        t->faults[i].kind = (enum fake_fault_kind)gen_roll(g, FAULT_KINDS);
+    }
+    t->n_crashes = gen_one_in(g, 2) ? 0 : gen_roll(g, DRIVER_CRASHES_MAX);
+    for (size_t i = 0; i < t->n_crashes; i++) {
+        t->crashes[i] = (struct driver_crash){1 + gen_roll(g, 70), gen_one_in(g, 2)};
+    }
+    if (gen_one_in(g, 10)) {
+        t->journal_fails_at = 1 + gen_roll(g, 10);
+        t->journal_fails_more = gen_one_in(g, 2) ? 0 : gen_roll(g, 30);
+    }
+}
+
+/* The volume that faults take away; NULL: there is no disk. The caller's. */
+static char *any_volume(struct gen *g, const char *config)
+{
+    struct fake_pve pve;
+    const char *volume = NULL;
+    char *copy;
+
+    fake_pve_init(&pve, config, NULL);
+    if (pve.volumes.n > 0) {
+        volume = pve.volumes.items[gen_roll(g, (unsigned)pve.volumes.n)].key;
+    }
+    copy = str_dup(volume);
+    fake_pve_fini(&pve);
+    return copy;
+}
+
+static void trial_init(struct trial *t, uint64_t seed)
+{
+    struct gen g = gen_new(seed);
+
+    *t = (struct trial){.seed = seed, .config = gen_config(&g)};
+    t->fingerprint = gen_fingerprint(&g, t->config);
+    t->edited = gen_fingerprint(&g, t->config);
+    t->volume = any_volume(&g, t->config);
+    t->untidy = gen_one_in(&g, 8);
+    if (t->untidy) {
+        char *tidy = t->config;
+
+        t->config = gen_untidy(&g, tidy);
+        free(tidy);
+    }
+    t->start_first = gen_one_in(&g, 2);
+    t->ha = gen_one_in(&g, 12);
+    t->refuse = gen_one_in(&g, 8);
+    t->raw_start = gen_one_in(&g, 10);
+    roll_faults(&g, t);
+    t->dice = gen_bits(&g);
+}
+
+static void trial_fini(struct trial *t)
+{
+    free(t->config);
+    free(t->fingerprint);
+    free(t->edited);
+    free(t->volume);
+}
+
+static void set_up(const struct trial *t, struct driver *d)
+{
+    driver_init(d, t->config, t->fingerprint);
+    if (t->untidy) {
+        d->pve.raw = str_dup(t->config);
+    }
+    d->pve.edited_fingerprint = t->edited;
+    d->pve.volume = t->volume;
+    d->pve.ha_managed = t->ha;
+    d->on_error = t->refuse ? FINGERPRINT_ERROR_REFUSE : FINGERPRINT_ERROR_START;
+    d->pve.dice = t->dice;
+    memcpy(d->pve.faults, t->faults, sizeof(d->pve.faults));
+    d->pve.n_faults = t->n_faults;
+    memcpy(d->crashes, t->crashes, sizeof(d->crashes));
+    d->n_crashes = t->n_crashes;
+    d->raw_start_in_crash = t->raw_start;
+    d->journal_fails_at = t->journal_fails_at;
+    d->journal_fails_more = t->journal_fails_more;
+    d->quiet = true;
+}
+
+static bool is_bad(const struct driver *d)
+{
+    return d->pve.problem[0] != '\0';
+}
+
+/* Trouble first; then calm, and all that was left must come right. */
+static void play(const struct trial *t, struct driver *d)
+{
+    struct property p;
+
+    property_init(&p, d);
+    if (t->start_first) {
+        driver_start(d);
+    } else {
+        driver_run(d, RECONCILE_FOR_FINGERPRINT);
+    }
+    for (unsigned i = 0; i < 2 && !is_bad(d); i++) {
+        if (d->pve.running) {
+            fake_pve_stop_by_others(&d->pve);
+            driver_settle(d);
+        } else {
+            driver_start(d);
+        }
+    }
+    if (!is_bad(d)) {
+        property_check_calm(&p, d);
+    }
+    property_fini(&p);
+}
+
+static void run_trial(const struct trial *t, struct driver *d, void (*trace)(const char *))
+{
+    set_up(t, d);
+    d->trace = trace;
+    play(t, d);
+}
+
+/* --- what is shown -----------------------------------------------------------------------------
+ */
+
+static void print_line(const char *line)
+{
+    printf("    %s\n", line);
+}
+
+static void show(const struct trial *t, const char *problem)
+{
+    struct driver d;
+    char *text;
+
+    printf(
+        "PROBLEM: %s\nrepeat with: PROPERTY_SEED=%llu PROPERTY_RUNS=1 build/tests/test_property\n",
+        problem, (unsigned long long)t->seed);
+    printf("--- the VM%s:\n%s--- its fingerprint:\n%s\n", t->untidy ? ", edited by hand" : "",
+           t->config, t->fingerprint);
+    printf("--- %s%s%s%s; volume that goes away: %s\n", t->start_first ? "start" : "early",
+           t->ha ? ", HA" : "", t->refuse ? ", on_error: refuse" : "",
+           t->raw_start ? ", started while dead" : "", t->volume == NULL ? "(none)" : t->volume);
+    for (size_t i = 0; i < t->n_faults; i++) {
+        printf("    %s at request %u\n", fake_fault_name(t->faults[i].kind), t->faults[i].at);
+    }
+    for (size_t i = 0; i < t->n_crashes; i++) {
+        printf("    killed %s action %u\n", t->crashes[i].after ? "after" : "before",
+               t->crashes[i].at);
+    }
+    if (t->journal_fails_at != 0) {
+        printf("    records %u to %u not written\n", t->journal_fails_at,
+               t->journal_fails_at + t->journal_fails_more);
+    }
+    printf("--- what happened:\n");
+    run_trial(t, &d, print_line);
+    text = fake_pve_text(&d.pve);
+    printf("--- the VM in the end:\n%s\n", text == NULL ? "(gone)" : text);
+    free(text);
+    driver_fini(&d);
+}
+
+static void count(const struct driver *d)
+{
+    seen.runs++;
+    seen.requests += d->pve.n_requests;
+    seen.struck += d->pve.n_struck;
+    seen.deaths += d->lives;
+    seen.records += d->records;
+    seen.holds += d->held;
+    seen.our_starts += d->pve.our_starts;
+    seen.moved += d->pve.n_moved;
+    seen.reverted += d->told[RECONCILE_TELL_REVERTED];
+    seen.stuck += d->told[RECONCILE_TELL_STUCK];
+    seen.done += d->outcome == RECONCILE_DONE || d->outcome == RECONCILE_IN_SYNC;
+    seen.refused += d->outcome == RECONCILE_REFUSED;
+    seen.failed += d->outcome == RECONCILE_FAILED;
+}
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    uint64_t value;
+
+    return text != NULL && str_to_u64(text, UINT64_MAX, &value) ? value : otherwise;
+}
+
+static void no_vm_is_harmed_by_any_circumstance(void **state)
+{
+    uint64_t first = number_of("PROPERTY_SEED", (uint64_t)time(NULL) * 1000000);
+    uint64_t runs = number_of("PROPERTY_RUNS", RUNS);
+    unsigned bad = 0;
+
+    (void)state;
+    printf("PROPERTY_SEED=%llu\n", (unsigned long long)first);
+    for (uint64_t i = 0; i < runs && bad < BAD_MAX; i++) {
+        struct trial t;
+        struct driver d;
+
+        trial_init(&t, first + i);
+        run_trial(&t, &d, NULL);
+        count(&d);
+        if (is_bad(&d)) {
+            bad++;
+            show(&t, d.pve.problem);
+        }
+        driver_fini(&d);
+        trial_fini(&t);
+    }
+    printf(
+        "%u runs: %u requests, %u faults struck, %u deaths of the daemon, %u records, %u disks "
+        "moved, %u starts held, %u made by us, %u leftovers taken back, %u times stuck; in the end "
+        "%u in sync, %u refused, %u failed\n",
+        seen.runs, seen.requests, seen.struck, seen.deaths, seen.records, seen.moved, seen.holds,
+        seen.our_starts, seen.reverted, seen.stuck, seen.done, seen.refused, seen.failed);
+    assert_int_equal(bad, 0);
+    if (runs >= RUNS) {
+        /* A generator that makes nothing of interest would prove nothing. */
+        assert_true(seen.moved > runs / 4 && seen.holds > runs / 10 && seen.struck > runs / 2 &&
+                    seen.deaths > runs / 10 && seen.our_starts > runs / 20 &&
+                    seen.reverted > runs / 1000 && seen.stuck > runs / 1000 &&
+                    seen.done > runs / 4 && seen.refused > 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_vm_is_harmed_by_any_circumstance),
+    };
+
+    if (getenv("PROPERTY_DUMP") != NULL) {
+        property_dump(number_of("PROPERTY_SEED", 1), number_of("PROPERTY_DUMP", 1));
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
