@@ -96,10 +96,12 @@ $(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(call objs,$(HELP_SRC))
 	    $(UUID) $(EXPAT) $(CURL) $(SYSTEMD)
 $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -Wl,--as-needed $(JANSSON) $(UUID) $(EXPAT)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -Wl,--as-needed $(JANSSON) $(UUID) $(EXPAT) \
+	    $(SYSTEMD)
 # A target may need more than the library: its line FUZZ-SOURCES names it.
 fuzz_more = $(shell sed -n 's|^/\* FUZZ-SOURCES: \(.*\) \*/$$|\1|p' tests/fuzz/fuzz_$(1).c)
 $(BUILD)/tests/replay_fuzz_reconcile: $(call objs,$(call fuzz_more,reconcile))
+$(BUILD)/tests/replay_fuzz_frames: $(call objs,$(call fuzz_more,frames))
 $(BUILD)/tests/bench_%: $(BUILD)/obj/tests/bench/bench_%.o $(BUILD)/libpvehwid.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON) $(UUID)

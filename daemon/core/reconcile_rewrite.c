@@ -83,8 +83,8 @@ static int replan(struct reconcile *r, struct reconcile_action *out)
     return reconcile_go_to(r, STATE_STATUS, out);
 }
 
-/* Does this answer speak of the disk, and not of the VM? Its volume or storage is away (06p), it is a
- * path of the node, or it is another VM's and the token may not look at that storage (06o). */
+/* Does this answer speak of the disk, and not of the VM? Its volume or storage is away (06p), it is
+ * a path of the node, or it is another VM's and the token may not look at that storage (06o). */
 static bool is_about_the_disk(const struct api_reply *reply)
 {
     if (reply->result != API_REFUSED || reconcile_is_passing(reply)) {
