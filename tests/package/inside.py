@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "system"))
 
 from node import PVESIM, TOKEN, Node, wait_for  # noqa: E402  (the path had to be set first)
 from tap import (contains, differs_no_more, disks, equal, faults, fingerprint, has_identity,  # noqa: E402
-                 imported, lacks, small_fingerprint, starts_by_us)
+                 imported, lacks, own_identity, small_fingerprint, starts_by_us)
 
 COPY = "/var/lib/vz/snippets/pve-hwid"
 HOOK = "/usr/libexec/pve-hwid/pve-hwid-hook"
@@ -111,7 +111,7 @@ def settings(text):
 
 
 def is_in_sync(vmid):
-    return has_identity(NODE, vmid) and NODE.records(vmid)[-1:] == ["end"]
+    return has_identity(NODE, vmid, own_identity(vmid, fingerprint())) and NODE.records(vmid)[-1:] == ["end"]
 
 
 # --- arrive ---------------------------------------------------------------------------------------
@@ -199,9 +199,9 @@ def it_is_confined():
 @step("live")
 def a_fingerprint_is_seen_and_the_vm_rewritten_early():
     NODE.vm(104, imported(104))
-    NODE.fingerprint(104, fingerprint())
+    NODE.fingerprint(104, own_identity(104, fingerprint()))
     wait_for("the rewrite", lambda: is_in_sync(104), 60)
-    differs_no_more(NODE, 104)
+    differs_no_more(NODE, 104, own_identity(104, fingerprint()))
 
 
 @step("live")
@@ -231,12 +231,12 @@ def reload_takes_new_settings_and_a_start_that_differs_is_held():
     settings("early: 0\n")
     equal(show("MainPID"), pid, "the daemon's pid")
     NODE.vm(106, imported(106))
-    NODE.fingerprint(106, small_fingerprint(), cluster=True)
+    NODE.fingerprint(106, own_identity(106, small_fingerprint()), cluster=True)
     started = NODE.qm("start", "106")
     contains(started.stderr, "exit code 75", "the first start")
     wait_for("the second start", lambda: NODE.running(106), 60)
     equal(len(starts_by_us(NODE, 106)), 1, "starts by the daemon")
-    assert has_identity(NODE, 106), "it was started as it was"
+    assert has_identity(NODE, 106, own_identity(106, fingerprint())), "it was started as it was"
     settings("")
     equal(NODE.qm("stop", "106").returncode, 0, "stop")
 
@@ -276,7 +276,7 @@ def an_upgrade_in_the_middle_of_a_rewrite_loses_nothing():
     pid, opened = show("MainPID"), show("ActiveEnterTimestampMonotonic", "pve-hwidd.socket")
     # Before each step the daemon asks for the digest: so the rewrite takes longer than the upgrade.
     faults(NODE, {"method": "GET", "path": "qemu/107/config", "action": "delay", "seconds": 12})
-    NODE.fingerprint(107, fingerprint(disks=disks(5)))
+    NODE.fingerprint(107, own_identity(107, fingerprint(disks=disks(5))))
     wait_for("the first change", lambda: "step" in NODE.records(107), 90)
     out = apt("install", NEW_DEB)
     assert NODE.records(107)[-1] != "end" or NODE.journal(107)[-1]["outcome"] != "done", \
@@ -286,7 +286,7 @@ def an_upgrade_in_the_middle_of_a_rewrite_loses_nothing():
     equal(show("ActiveEnterTimestampMonotonic", "pve-hwidd.socket"), opened, "when the socket was opened")
     wait_for("the rewrite", lambda: is_in_sync(107) and NODE.journal(107)[-1]["outcome"] == "done", 120)
     contains([r.get("outcome") for r in NODE.journal(107)], "interrupted", "outcomes")
-    found = differs_no_more(NODE, 107)
+    found = differs_no_more(NODE, 107, own_identity(107, fingerprint()))
     equal(sorted(k for k in found if re.fullmatch(r"sata\d", k)), [f"sata{i}" for i in range(5)], "disks")
     equal([r for r in journal("PRIORITY=0..3") if "pve-hwid" in r["MESSAGE"] and "Watchdog" not in r["MESSAGE"]
            and "old settings" not in r["MESSAGE"]], [], "errors in the journal")
@@ -313,7 +313,7 @@ def nothing_forbidden_was_done():
     # For the next boot: VM 105 differs, and nobody has looked at it yet.
     sh("systemctl", "stop", "pve-hwidd.service", "pve-hwidd.socket")
     NODE.vm(105, imported())
-    NODE.fingerprint(105, fingerprint())
+    NODE.fingerprint(105, own_identity(105, fingerprint()))
     faults(NODE, {"method": "PUT", "path": "qemu/105/config", "action": "delay", "seconds": 1})
     sh("systemctl", "enable", "pve-guests.service")
 
@@ -327,7 +327,7 @@ def at_boot_a_vm_is_rewritten_before_the_node_starts_it():
     equal(len(starts_by_us(NODE, 105)), 0, "starts by the daemon: its start was held")
     equal([h["exit"] if "exit" in h else h.get("code") for h in NODE.hook_calls()
            if h["vmid"] == 105 and h["phase"] == "pre-start"], [0], "its pre-start")
-    differs_no_more(NODE, 105)
+    differs_no_more(NODE, 105, own_identity(105, fingerprint()))
     ready = int(show("ActiveEnterTimestampMonotonic"))
     assert ready <= int(show("ExecMainStartTimestampMonotonic", "pve-guests.service")), "ready came later"
     faults(NODE)

@@ -63,6 +63,15 @@ def small_fingerprint(**more):
     return fingerprint(nics=None, disks=None, machine=None, **more)
 
 
+def own_identity(vmid, value):
+    """The same fingerprint with UUID, serial number and MAC of this VM alone: no two VMs may share one."""
+    high, low = f"{vmid >> 8 & 255:02x}", f"{vmid & 255:02x}"
+    value["smbios"].update(uuid=f"{UUID[:-4]}{high}{low}", serial=f"{SERIAL[:-5]}{high} {low}")
+    for nic in value.get("nics", []):
+        nic["mac"] = f"{MAC[:-5]}{high}:{low}"
+    return value
+
+
 def imported(vmid=105, **more):
     """The lines of the configuration as an import leaves them."""
     return {"machine": "pc", "scsihw": "virtio-scsi-pci", "smbios1": f"uuid={UUID_RFC}",
@@ -91,19 +100,21 @@ def lacks(text, part, what):
     assert part not in text, f"{what} has {part!r}: {text!r}"
 
 
-def differs_no_more(node, vmid):
-    """The VM's file is as fingerprint() says."""
+def differs_no_more(node, vmid, value=None):
+    """The VM's file is as fingerprint() says, or `value`."""
+    value = value or fingerprint()
     conf = node.conf(vmid)
     found = smbios(conf["smbios1"])
-    equal((found["uuid"], found.get("serial")), (UUID, SERIAL), "identity")
+    equal((found["uuid"], found.get("serial")),
+          (value["smbios"]["uuid"], value["smbios"]["serial"]), "identity")
     assert re.match(r"pc-q35-(9\.\d|1\d\.\d)", conf["machine"]), f"machine: {conf['machine']}"
-    contains(conf["net0"].lower(), f"vmxnet3={MAC}", "net0")
+    contains(conf["net0"].lower(), f"vmxnet3={value['nics'][0]['mac']}", "net0")
     assert "sata0" in conf and "scsi0" not in conf, f"disks: {sorted(conf)}"
     return conf
 
 
-def has_identity(node, vmid):
-    return smbios(node.conf(vmid)["smbios1"]).get("uuid") == UUID
+def has_identity(node, vmid, value=None):
+    return smbios(node.conf(vmid)["smbios1"]).get("uuid") == (value or fingerprint())["smbios"]["uuid"]
 
 
 def changing(node, vmid=None):

@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import BUILD
 from tap import (Skip, at_rest, changing, checked_node, contains, equal, fingerprint, has_identity,
-                 imported, lacks, run, small_fingerprint, wait_for)
+                 imported, lacks, own_identity, run, small_fingerprint, wait_for)
 
 
 class Notify:
@@ -59,14 +59,14 @@ def test_ready_waits_for_early_rewriting():
         from tap import faults
         for vmid in (105, 106):
             node.vm(vmid, imported(vmid))
-            node.fingerprint(vmid, small_fingerprint())
+            node.fingerprint(vmid, own_identity(vmid, small_fingerprint()))
         faults(node, {"method": "PUT", "path": "config", "action": "delay", "seconds": 0.7})
         notify = notified(node)
         notify.wait("STATUS=looking at all VMs")
         assert any(x.startswith("EXTEND_TIMEOUT_USEC=60") for x in notify.lines()), notify.lines()
         notify.wait("READY=1")
         for vmid in (105, 106):
-            assert has_identity(node, vmid), f"ready before VM {vmid} was rewritten"
+            assert has_identity(node, vmid, own_identity(vmid, small_fingerprint())), f"ready before VM {vmid} was rewritten"
             equal(node.records(vmid)[-1:], ["end"], f"last record of VM {vmid}")
 
 
