@@ -141,6 +141,13 @@ def settings_are_a_conffile_and_nothing_of_ours_is_writable_by_others():
 
 
 @step("arrive")
+def its_autopkgtests_pass():
+    os.makedirs("/tmp/adt", exist_ok=True)
+    for name in ("words", "service"):
+        sh("env", "AUTOPKGTEST_TMP=/tmp/adt", "sh", "-c", f"cd /src && debian/tests/{name}")
+
+
+@step("arrive")
 def no_hook_is_put_anywhere_unasked():
     assert not os.path.exists(COPY), "a copy of the hook"
 
@@ -384,6 +391,7 @@ def removal_tells_which_vms_name_the_hook_and_leaves_a_stub():
     add_namers()
     out = apt("remove", "pve-hwid")
     for text in ("VM 105 on pve1: qm set 105 --delete hookscript", "VM 200 on pve2",
+                 "VM 107 on pve1: qm set 107 --hookscript local:snippets/former",
                  "VM 108 on pve1, snapshot before"):
         contains(out, text, "apt remove")
     lacks(out, "VM 201", "apt remove")
