@@ -340,7 +340,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source, (void)usec;
     engine->survey->timer = sd_event_source_disable_unref(engine->survey->timer);
-    (void)engine_claims_refresh(engine); /* the copies on this node are told of, too */
+    if (engine->loaded) {                    /* else it is being done, a little at a time */
+        (void)engine_claims_refresh(engine); /* the copies on this node are told of, too */
+    }
     begin(engine, true);
     return 0;
 }

@@ -25,22 +25,6 @@
 
 enum { FORMER_CANNOT_RUN = 1 };
 
-/* Root executes what this file names: nobody else may have written it. pmxcfs shows 0640
- * root:www-data.
- */
-static int check_owner(int fd, const char *path, struct err *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0) {
-        return err_set(err, -errno, "%s: %s", path, strerror(errno));
-    }
-    if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022) != 0) {
-        return err_set(err, -EPERM, "%s can be written by others than root", path);
-    }
-    return 0;
-}
-
 /* -ENOENT without a word: there was no other hook. */
 static int read_volid(const struct hook *hook, char **ret_volid, struct err *err)
 {
@@ -52,11 +36,11 @@ static int read_volid(const struct hook *hook, char **ret_volid, struct err *err
     if (!hook_former(hook, path)) {
         return err_set(err, -ENAMETOOLONG, "the path of its former hook is too long");
     }
-    rc = file_open(AT_FDCWD, path, FILE_NOFOLLOW, &fd, err);
+    /* Root executes what this file names: nobody else may have written or placed it. */
+    rc = file_open_trusted(path, &fd, err);
     if (rc == -ENOENT || rc == -ENOTDIR) {
         return -ENOENT;
     }
-    rc = rc < 0 ? rc : check_owner(fd, path, err);
     rc = rc < 0 ? rc : file_read_fd(fd, path, &text, err);
     if (rc < 0) {
         return rc;

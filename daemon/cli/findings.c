@@ -95,25 +95,10 @@ void findings_cure(struct findings *list, struct finding *finding, const char *f
 
 static json_t *to_json(const struct finding *finding)
 {
-    json_t *item = json_pack("{s:s,s:s,s:o}", "id", finding->id, "severity",
-                             severities[finding->severity].name, "what",
-                             cli_json_text(finding->what));
-    int rc = item == NULL ? -1 : 0;
-
-    if (rc == 0 && finding->vmid != 0) {
-        rc = json_object_set_new(item, "vmid", json_integer(finding->vmid));
-    }
-    if (rc == 0 && finding->node != NULL) {
-        rc = json_object_set_new(item, "node", cli_json_text(finding->node));
-    }
-    if (rc == 0 && finding->cure != NULL) {
-        rc = json_object_set_new(item, "cure", cli_json_text(finding->cure));
-    }
-    if (rc < 0) {
-        json_decref(item);
-        return NULL;
-    }
-    return item;
+    return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o}", "id", finding->id, "severity",
+                     severities[finding->severity].name, "what", cli_json_text(finding->what),
+                     "vmid", finding->vmid != 0 ? json_integer(finding->vmid) : json_null(), "node",
+                     cli_json_text(finding->node), "cure", cli_json_text(finding->cure));
 }
 
 static enum cli_exit print_json(const struct cli *cli, const struct findings *list,

@@ -12,9 +12,9 @@
 #include "cli/help.h"
 
 static const struct verb *const verbs[] = {
-    &verb_setup,  &verb_attach, &verb_detach,  &verb_capture, &verb_match,   &verb_plan,
-    &verb_check,  &verb_apply,  &verb_undo,    &verb_hold,    &verb_resume,  &verb_move,
-    &verb_adopt,  &verb_status, &verb_list,    &verb_log,     &verb_metrics, &verb_verify,
+    &verb_setup,  &verb_attach, &verb_detach,  &verb_capture, &verb_match, &verb_move,
+    &verb_adopt,  &verb_plan,   &verb_check,   &verb_verify,  &verb_apply, &verb_undo,
+    &verb_hold,   &verb_resume, &verb_status,  &verb_list,    &verb_log,   &verb_metrics,
     &verb_doctor, &verb_help,   &verb_version,
 };
 

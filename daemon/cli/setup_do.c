@@ -192,14 +192,10 @@ static int add_json(json_t *steps, const struct setup_step *step, enum outcome o
                     const char *problem)
 {
     const char *detail = problem[0] != '\0' ? problem : step->remark;
-    json_t *item = json_pack("{s:s,s:o,s:s,s:o}", "id", step->id, "what", cli_json_text(step->what),
-                             "state", outcomes[outcome].name, "command", command_json(step));
+    json_t *item = json_pack("{s:s,s:o,s:s,s:o,s:o}", "id", step->id, "what",
+                             cli_json_text(step->what), "state", outcomes[outcome].name, "command",
+                             command_json(step), "detail", cli_json_text(detail));
 
-    if (item != NULL && detail != NULL &&
-        json_object_set_new(item, "detail", cli_json_text(detail)) < 0) {
-        json_decref(item);
-        return -ENOMEM;
-    }
     return json_array_append_new(steps, item) < 0 ? -ENOMEM : 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include "core/claims.h"
 
-#define CLAIMS_NONE UINT32_MAX /* no enumerator: ISO C wants those to be an int */
+#define CLAIMS_NONE UINT32_MAX /* no index */
 
 /* One key of one owner: in the chain of its hash, and in that of its owner. */
 struct claims_entry {

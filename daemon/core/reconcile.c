@@ -133,6 +133,9 @@ void reconcile_free(struct reconcile *r)
     free(r->text);
     free(r->digest);
     json_decref(r->seen_by_pve);
+    reconcile_back_clear(r);
+    free(r->back);
+    free(r->reverts);
     free(r->revert_keys);
     free(r->revert_slot);
     free(r->revert_value);

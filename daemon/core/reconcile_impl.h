@@ -85,6 +85,9 @@ struct reconcile {
     char end_key[SMBIOS_UUID_SIZE];
 
     unsigned revert_tries;
+    char *reverts;          /* of revert_keys: those for revert= */
+    struct api_param *back; /* the others, with the value that somebody had pending there */
+    size_t n_back, cap_back;
     char *revert_keys, *revert_slot, *revert_value, *revert_boot;
     bool step_may_pass; /* the trouble of the current step: it may be worth another try */
     char *step_error;   /* why the current step failed */
@@ -197,5 +200,11 @@ bool reconcile_ends_what_is_open(const struct reconcile *r);
 /* An item of GET pending: is it what a call of ours left behind? What somebody else left pending
  * under the same key is not. */
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item);
+/* The item of this key in an answer of GET pending; NULL: none. */
+const json_t *reconcile_pending_item(const json_t *pending, const char *key);
+/* From that answer: what is to be taken back, and how; r->revert_keys becomes NULL where nothing of
+ * ours is pending. 0 or -ENOMEM. */
+int reconcile_collect_leftovers(struct reconcile *r, const json_t *pending);
+void reconcile_back_clear(struct reconcile *r);
 
 #endif

@@ -21,45 +21,6 @@
 #include "base/str.h"
 #include "core/reconcile_impl.h"
 
-/* Does this call leave `pending` (NULL: a deletion) behind under `key` where it fails late? */
-static bool step_leaves(const struct plan_step *step, const char *key, const char *pending)
-{
-    if (pending == NULL && str_equal(step->remove, key)) {
-        return true;
-    }
-    for (size_t i = 0; i < step->n_sets; i++) {
-        if (pending == NULL || step->sets[i].value == NULL) {
-            if (pending == step->sets[i].value && str_equal(step->sets[i].option, key)) {
-                return true; /* an option that goes */
-            }
-            continue;
-        }
-        /* PVE takes the old slot out of a boot order by itself: that one may have any value. */
-        if (str_equal(step->sets[i].option, key) &&
-            (str_equal(key, "boot") || reconcile_same_value(step->sets[i].value, pending))) {
-            return true;
-        }
-    }
-    return pending != NULL && str_equal(step->probe, key) &&
-           reconcile_same_value(step->probe_value, pending);
-}
-
-bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
-{
-    const char *key = json_string_value(json_object_get(item, "key"));
-    const char *pending = json_string_value(json_object_get(item, "pending"));
-
-    if (key == NULL || (pending == NULL && json_object_get(item, "delete") == NULL)) {
-        return false;
-    }
-    for (size_t i = 0; i < r->n_steps; i++) {
-        if (step_leaves(&r->steps[i], key, pending)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* --- look
  * ------------------------------------------------------------------------------------------ */
 
@@ -105,79 +66,20 @@ int reconcile_enter_look(struct reconcile *r, struct reconcile_action *out)
     return reconcile_request(requests_pending(r->params.vm), out);
 }
 
-static const json_t *pending_item(const json_t *pending, const char *key)
-{
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach (pending, i, item) {
-        if (str_equal(json_string_value(json_object_get(item, "key")), key)) {
-            return item;
-        }
-    }
-    return NULL;
-}
-
-/* Remembers one pending key: for revert=, and what it is now for setting it back. */
-static int note_leftover(struct reconcile *r, const json_t *item, struct buf *keys)
-{
-    const char *key = json_string_value(json_object_get(item, "key"));
-    const char *value = json_string_value(json_object_get(item, "value"));
-    struct drive_slot slot;
-
-    buf_addf(keys, "%s%s", keys->len > 0 ? "," : "", key);
-    if (str_equal(key, "boot")) {
-        return str_replace(&r->revert_boot, value);
-    }
-    if (json_object_get(item, "delete") != NULL && drive_slot_parse(key, &slot)) {
-        if (str_replace(&r->revert_slot, key) < 0) {
-            return -ENOMEM;
-        }
-        return str_replace(&r->revert_value, value);
-    }
-    return 0;
-}
-
-/* r->revert_keys becomes NULL where nothing of ours is pending. */
-static int collect_leftovers(struct reconcile *r, const json_t *pending)
-{
-    CLEANUP(buf_fini) struct buf keys = BUF_INIT(0);
-    const json_t *item;
-    size_t i;
-
-    if (str_replace(&r->revert_slot, NULL) < 0 || str_replace(&r->revert_value, NULL) < 0 ||
-        str_replace(&r->revert_boot, NULL) < 0) {
-        return -ENOMEM;
-    }
-    json_array_foreach (pending, i, item) {
-        if (reconcile_is_leftover(r, item) && note_leftover(r, item, &keys) < 0) {
-            return -ENOMEM;
-        }
-    }
-    if (keys.error != 0) {
-        return keys.error;
-    }
-    item = pending_item(pending, "digest");
-    if (str_replace(&r->digest, json_string_value(json_object_get(item, "value"))) < 0) {
-        return -ENOMEM;
-    }
-    return str_replace(&r->revert_keys, keys.len > 0 ? keys.data : NULL);
-}
-
 /* Is a slot's deletion pending without the slot that the disk moves to? On a running VM a whole
  * move stays pending until the stop, and is right then; half of one costs the disk. */
 static bool half_a_move(const struct reconcile *r, const json_t *pending)
 {
     for (size_t i = 0; i < r->n_steps; i++) {
         const struct plan_step *step = &r->steps[i];
-        const json_t *from = pending_item(pending, step->remove);
+        const json_t *from = reconcile_pending_item(pending, step->remove);
         bool to = false;
 
         for (size_t j = 0; j < step->n_sets; j++) {
             struct drive_slot slot;
 
             to = to || (drive_slot_parse(step->sets[j].option, &slot) &&
-                        pending_item(pending, step->sets[j].option) != NULL);
+                        reconcile_pending_item(pending, step->sets[j].option) != NULL);
         }
         if (from != NULL && json_object_get(from, "delete") != NULL && !to) {
             return true;
@@ -188,7 +90,7 @@ static bool half_a_move(const struct reconcile *r, const json_t *pending)
 
 static const char *live_value(const json_t *pending, const char *key)
 {
-    return json_string_value(json_object_get(pending_item(pending, key), "value"));
+    return json_string_value(json_object_get(reconcile_pending_item(pending, key), "value"));
 }
 
 /* Started past the hook, right between our last look and our call: PVE plugs the new slot in at
@@ -233,7 +135,8 @@ int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
     if (event->reply->result != API_OK) {
         return look_in_vain(r, event->reply, out);
     }
-    if (collect_leftovers(r, event->reply->data) < 0 || warn_of_two(r, event->reply->data) < 0) {
+    if (reconcile_collect_leftovers(r, event->reply->data) < 0 ||
+        warn_of_two(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
     if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
@@ -259,7 +162,8 @@ static int look_again(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
     const struct api_reply *reply = event->reply;
-    bool passing = reconcile_is_passing(reply) || reconcile_is_checksum(reply);
+    bool passing = reconcile_is_passing(reply) || reconcile_is_checksum(reply) ||
+                   reconcile_is_vm_locked(reply);
 
     if (reply->result != API_OK && reply->message != NULL &&
         str_replace(&r->step_error, reply->message) < 0) {
@@ -280,7 +184,8 @@ static int look_again(struct reconcile *r, const struct reconcile_event *event,
 
 int reconcile_enter_revert(struct reconcile *r, struct reconcile_action *out)
 {
-    return reconcile_request(requests_revert(r->params.vm, r->revert_keys, r->digest), out);
+    return reconcile_request(
+        requests_revert(r->params.vm, r->reverts, r->back, r->n_back, r->digest), out);
 }
 
 int reconcile_on_revert(struct reconcile *r, const struct reconcile_event *event,
@@ -289,12 +194,44 @@ int reconcile_on_revert(struct reconcile *r, const struct reconcile_event *event
     return look_again(r, event, out);
 }
 
+/* Of r->reverts, what set_back does not set: the new slot, where its value is pending as well. With
+ * it left there, the call would attach the volume twice. The caller's; *ret NULL: nothing. */
+static int reverts_besides(const struct reconcile *r, char **ret)
+{
+    CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
+    CLEANUP_FREE char *keys = str_dup(r->reverts);
+    char *state = NULL;
+
+    *ret = NULL;
+    if (r->reverts != NULL && keys == NULL) {
+        return -ENOMEM;
+    }
+    for (char *key = keys == NULL ? NULL : strtok_r(keys, ",", &state); key != NULL;
+         key = strtok_r(NULL, ",", &state)) {
+        bool set = str_equal(key, r->revert_slot) ||
+                   (str_equal(key, "boot") && r->revert_boot != NULL);
+
+        if (!set) {
+            buf_addf(&out, "%s%s", out.len > 0 ? "," : "", key);
+        }
+    }
+    if (out.error != 0) {
+        return out.error;
+    }
+    *ret = out.len > 0 ? buf_steal(&out) : NULL;
+    return 0;
+}
+
 int reconcile_enter_set_back(struct reconcile *r, struct reconcile_action *out)
 {
     const struct api_param slot = {.key = r->revert_slot, .value = r->revert_value};
+    CLEANUP_FREE char *besides = NULL;
 
-    return reconcile_request(requests_set_back(r->params.vm, &slot, r->revert_boot, r->digest),
-                             out);
+    if (reverts_besides(r, &besides) < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_request(
+        requests_set_back(r->params.vm, &slot, r->revert_boot, besides, r->digest), out);
 }
 
 int reconcile_on_set_back(struct reconcile *r, const struct reconcile_event *event,
@@ -387,7 +324,7 @@ static int put_disk_back(struct reconcile *r, const struct plan_step *step,
 {
     if (str_replace(&r->revert_slot, step->probe) < 0 ||
         str_replace(&r->revert_value, step->probe_value) < 0 ||
-        str_replace(&r->revert_keys, step->probe) < 0 ||
+        str_replace(&r->revert_keys, step->probe) < 0 || str_replace(&r->reverts, NULL) < 0 ||
         /* In turns without it: a device of that order may be gone by now. */
         str_replace(&r->revert_boot, r->revert_tries % 2 == 0 ? boot_before(step) : NULL) < 0) {
         return -ENOMEM;

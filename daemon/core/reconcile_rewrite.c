@@ -83,6 +83,17 @@ static int replan(struct reconcile *r, struct reconcile_action *out)
     return reconcile_go_to(r, STATE_STATUS, out);
 }
 
+/* Does this answer speak of the disk, and not of the VM? Its volume or storage is away (06p), it is
+ * a path of the node, or it is another VM's and the token may not look at that storage (06o). */
+static bool is_about_the_disk(const struct api_reply *reply)
+{
+    if (reply->result != API_REFUSED || reconcile_is_passing(reply)) {
+        return false;
+    }
+    return reply->status == 500 || (reply->status == 403 && reply->message != NULL &&
+                                    strstr(reply->message, "(/storage/") != NULL);
+}
+
 int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
                        struct reconcile_action *out)
 {
@@ -102,7 +113,7 @@ int reconcile_on_probe(struct reconcile *r, const struct reconcile_event *event,
     if (reconcile_is_vm_locked(reply)) {
         return reconcile_wait_for_unlock(r, reply->message, out);
     }
-    if (reply->result == API_REFUSED && reply->status == 500 && !reconcile_is_passing(reply)) {
+    if (is_about_the_disk(reply)) {
         return fix_disk(r, step, reply->message, out);
     }
     return reconcile_api_trouble(r, reply, STATE_STATUS, out);

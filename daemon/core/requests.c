@@ -161,7 +161,9 @@ struct api_request *requests_step(struct requests_vm vm, const struct plan_step 
     return add(request, "digest", digest) ? STEAL(request) : NULL;
 }
 
-struct api_request *requests_revert(struct requests_vm vm, const char *keys, const char *digest)
+struct api_request *requests_revert(struct requests_vm vm, const char *keys,
+                                    const struct api_param *values, size_t n_values,
+                                    const char *digest)
 {
     CLEANUP(api_request_freep)
     struct api_request *request = request_for(vm, API_PUT, "config");
@@ -169,17 +171,22 @@ struct api_request *requests_revert(struct requests_vm vm, const char *keys, con
     if (request == NULL || !add(request, "revert", keys) || !add(request, "digest", digest)) {
         return NULL;
     }
+    for (size_t i = 0; i < n_values; i++) {
+        if (!add(request, values[i].key, values[i].value)) {
+            return NULL;
+        }
+    }
     return STEAL(request);
 }
 
 struct api_request *requests_set_back(struct requests_vm vm, const struct api_param *slot,
-                                      const char *boot, const char *digest)
+                                      const char *boot, const char *revert, const char *digest)
 {
     CLEANUP(api_request_freep)
     struct api_request *request = request_for(vm, API_PUT, "config");
 
     if (request == NULL || !add(request, slot->key, slot->value) || !add(request, "boot", boot) ||
-        !add(request, "digest", digest)) {
+        !add(request, "revert", revert) || !add(request, "digest", digest)) {
         return NULL;
     }
     return STEAL(request);

@@ -123,15 +123,16 @@ int file_open_trusted(const char *path, int *ret_fd, struct err *err)
         return err_oom(err);
     }
     rc = file_open_dir(AT_FDCWD, dir, &dir_fd, err);
-    rc = rc < 0 ? rc : check_owner(dir_fd, dir, err);
     if (rc < 0) {
         return rc;
     }
-    rc = file_open(dir_fd, name, FILE_NOFOLLOW, &fd, &why);
+    rc = file_open(dir_fd, name, FILE_NOFOLLOW, &fd,
+                   &why); /* first: what is not there is -ENOENT */
     if (rc < 0) {
         return err_set(err, rc, "%s/%s", dir, why.text); /* it speaks of `name` */
     }
-    rc = check_owner(fd, path, err);
+    rc = check_owner(dir_fd, dir, err);
+    rc = rc < 0 ? rc : check_owner(fd, path, err);
     if (rc == 0) {
         *ret_fd = fd_steal(&fd);
     }

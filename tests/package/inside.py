@@ -76,6 +76,11 @@ def is_active(unit="pve-hwidd.service"):
     return show("ActiveState", unit)
 
 
+def failed_units():
+    """Of ours: a container has some of its own, without a kernel to load modules into."""
+    return re.findall(r"pve-[\w.-]+", sh("systemctl", "--failed", "--no-legend", "--plain"))
+
+
 def journal(*match):
     lines = sh("journalctl", "-o", "json", "--no-pager", *match, check=False).splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
@@ -118,7 +123,7 @@ def installs_where_nothing_is_set_up_yet():
     for unit in ("pve-hwidd.service", "pve-hwidd.socket"):
         equal(sh("systemctl", "is-enabled", unit).strip(), "enabled", unit)
         equal((is_active(unit), show("Result", unit)), ("inactive", "success"), f"{unit} without a token")
-    equal(sh("systemctl", "--failed", "--no-legend", "-q").strip(), "", "failed units")
+    equal(failed_units(), [], "failed units")
 
 
 @step("arrive")
@@ -133,6 +138,13 @@ def settings_are_a_conffile_and_nothing_of_ours_is_writable_by_others():
     for path in sh("dpkg", "-L", "pve-hwid").splitlines():
         mode = os.lstat(path).st_mode
         assert os.path.islink(path) or mode & 0o022 == 0, f"{path}: {mode:o}"
+
+
+@step("arrive")
+def its_autopkgtests_pass():
+    os.makedirs("/tmp/adt", exist_ok=True)
+    for name in ("words", "service"):
+        sh("env", "AUTOPKGTEST_TMP=/tmp/adt", "sh", "-c", f"cd /src && debian/tests/{name}")
 
 
 @step("arrive")
@@ -261,7 +273,7 @@ def an_upgrade_in_the_middle_of_a_rewrite_loses_nothing():
     NODE.vm(107, imported(107), disks=tuple(f"scsi{i}=16M" for i in range(5)))
     with open(COPY, "ab") as f:     # as an older version's
         f.write(b"older\n")
-    pid = show("MainPID")
+    pid, opened = show("MainPID"), show("ActiveEnterTimestampMonotonic", "pve-hwidd.socket")
     # Before each step the daemon asks for the digest: so the rewrite takes longer than the upgrade.
     faults(NODE, {"method": "GET", "path": "qemu/107/config", "action": "delay", "seconds": 5})
     NODE.fingerprint(107, fingerprint(disks=disks(5)))
@@ -271,6 +283,7 @@ def an_upgrade_in_the_middle_of_a_rewrite_loses_nothing():
         f"the rewrite had ended before the upgrade: {NODE.records(107)}"
     faults(NODE)
     assert show("MainPID") != pid, f"the daemon was not restarted: {out}"
+    equal(show("ActiveEnterTimestampMonotonic", "pve-hwidd.socket"), opened, "when the socket was opened")
     wait_for("the rewrite", lambda: is_in_sync(107) and NODE.journal(107)[-1]["outcome"] == "done", 90)
     contains([r.get("outcome") for r in NODE.journal(107)], "interrupted", "outcomes")
     found = differs_no_more(NODE, 107)
@@ -280,13 +293,10 @@ def an_upgrade_in_the_middle_of_a_rewrite_loses_nothing():
 
 
 @step("live")
-def an_upgrade_brings_the_hook_along_and_leaves_the_socket_open():
+def an_upgrade_brings_the_hook_along():
     equal(sh("dpkg-query", "-W", "-f", "${Version}", "pve-hwid"),
           sh("dpkg-deb", "-f", NEW_DEB, "Version").strip(), "version")
     assert bytes_of(COPY) == bytes_of(HOOK), "the copy of the hook is not the new one"
-    equal(is_active("pve-hwidd.socket"), "active", "the socket")
-    active = int(show("ActiveEnterTimestampMonotonic", "pve-hwidd.socket"))
-    assert active < int(show("ActiveEnterTimestampMonotonic")), "the socket was closed by the upgrade"
 
 
 @step("live")
@@ -381,6 +391,7 @@ def removal_tells_which_vms_name_the_hook_and_leaves_a_stub():
     add_namers()
     out = apt("remove", "pve-hwid")
     for text in ("VM 105 on pve1: qm set 105 --delete hookscript", "VM 200 on pve2",
+                 "VM 107 on pve1: qm set 107 --hookscript local:snippets/former",
                  "VM 108 on pve1, snapshot before"):
         contains(out, text, "apt remove")
     lacks(out, "VM 201", "apt remove")
@@ -388,7 +399,7 @@ def removal_tells_which_vms_name_the_hook_and_leaves_a_stub():
     contains(NODE.read(COPY[1:]), "pve-hwid was removed", "what is left")
     assert os.access(COPY, os.X_OK), "it cannot be run"
     equal(os.path.exists("/run/pve-hwid"), False, "/run/pve-hwid")
-    equal(sh("systemctl", "--failed", "--no-legend", "-q").strip(), "", "failed units")
+    equal(failed_units(), [], "failed units")
 
 
 @step("leave")

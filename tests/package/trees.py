@@ -105,17 +105,25 @@ NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--privat
           "--capability=all", "--resolv-conf=off", "--timezone=off")
 
 
+def machine(root):
+    """A name of its own for each: containers of one name would share a directory in /run."""
+    return "--machine=" + os.path.basename(os.path.dirname(root)).replace("_", "-")
+
+
 def in_tree(root, *argv, binds=(), timeout=900, check=True):
     """A command in a tree that is not booted, without a network."""
-    return run(*NSPAWN, "--as-pid2", "--console=pipe", "-D", root, *binds, *argv, timeout=timeout, check=check,
+    done = run(*NSPAWN, machine(root), "--as-pid2", "--console=pipe", "-D", root, *binds, *argv, timeout=timeout, check=check,
                env=dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"))
+    # Its own word about its own directory in /run, where that is on a disk.
+    done.stdout = re.sub(r"(?m)^Attempted to remove disk file system under .*\n?", "", done.stdout)
+    return done
 
 
 class Container:
     """A booted tree. Ends with the `with`; restart() boots the same tree again."""
 
     def __init__(self, root, hostname, binds=()):
-        self.root, self.argv = root, [*NSPAWN, "--console=read-only", *binds, "-b", "-D", root]
+        self.root, self.argv = root, [*NSPAWN, machine(root), "--console=read-only", *binds, "-b", "-D", root]
         for name, text in (("hostname", hostname), ("hosts", f"127.0.0.1 localhost {hostname}")):
             with open(f"{root}/etc/{name}", "w", encoding="ascii") as f:
                 f.write(text + "\n")       # mmdebstrap leaves those of this machine

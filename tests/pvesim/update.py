@@ -152,7 +152,7 @@ def _check_storages(change):
         elif is_cdrom(value):
             change.auth.need_any(f"/storage/{storage}", "Datastore.AllocateSpace",
                                  "Datastore.Audit")
-        elif name.partition("/")[0] != str(change.vmid):
+        elif ("/" + name).split("/")[-2] != str(change.vmid):       # the owner, also of a linked clone
             change.node.storage_path(storage)
             change.auth.need(f"/storage/{storage}", "Datastore.Audit")
         change.node.storage_path(storage)

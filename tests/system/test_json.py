@@ -125,25 +125,34 @@ def test_capture_from_vcenter():
             vc.close()
 
 
+def named(number):
+    """A fingerprint that nobody else has."""
+    return {"format": 1, "smbios": {"uuid": f"9b1a4d56-1100-3322-4455-667788{number:06d}"}}
+
+
 def test_verbs_with_a_daemon():
     needed()
     with checked_node() as node:
         node.vm(105, imported(105))
         node.fingerprint(105, fingerprint())
         node.vm(106, imported(106), hook=False)
-        node.fingerprint(106, small_fingerprint(), cluster=True)
+        node.fingerprint(106, named(106), cluster=True)
         node.vm(107, imported(107))
         node.fingerprint(107, "{ this is none")
-        node.fingerprint(108, small_fingerprint())
+        node.fingerprint(108, named(108))
+        for vmid in (109, 110):     # one identity for two: refused
+            node.vm(vmid, imported(vmid))
+            node.fingerprint(vmid, named(109))
         node.start_daemon(early=0)
         wait_for("all are looked at", lambda: "unknown" not in told(node, "status", code=1)["by_state"])
         told(node, "list")
         told(node, "check", code=1)
         told(node, "check", "105", code=3)
+        told(node, "check", "109", code=5)
         told(node, "check", "105", "--report", code=3)
         told(node, "plan", "105", code=3)
         told(node, "plan", "105", "--report", code=3)
-        told(node, "plan", "109", code=1)
+        told(node, "plan", "120", code=1)
         told(node, "apply", "105", "--dry-run", code=3)
         hold = ("--config", node.path("etc/pve-hwid/pve-hwid.conf"))
         told(node, "hold", "105", "--why", "the licence server is away", *hold)
@@ -162,6 +171,10 @@ def test_verbs_with_a_daemon():
         told(node, "resume", "106", *hold)
         told(node, "metrics")
         told(node, "status", code=1)
+        node.vm(121, imported(121))
+        told(node, "move", "108", "121", "--dry-run", *hold, code=3)
+        told(node, "move", "108", "121", *hold)
+        told(node, "adopt", "121", *hold)
         kinds = {r["type"] for r in told(node, "log", "105")["records"]}
         kinds |= {r["type"] for r in told(node, "log", "106")["records"]}
         assert kinds >= {"held", "begin", "step", "end", "start", "started", "hold", "resume"}, kinds

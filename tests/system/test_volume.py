@@ -114,5 +114,24 @@ def test_start_after_a_partial_rewrite_goes_with_a_loud_line():
         assert "sata1" in node.conf(105), node.conf(105)
 
 
+def test_volume_of_another_vm_stays_and_the_rest_is_changed():
+    """The token may not look at the storage (06o): that is about this disk, not about the VM."""
+    with checked_node() as node:
+        node.vm(106, imported(106))
+        node.vm(105, imported(), disks=("scsi0=64M", "scsi1=32M"))
+        node.set_conf(105, node.read(node.conf_path(105)).replace(
+            "scsi1: local:105/vm-105-disk-1", "scsi1: local:106/vm-106-disk-0"))
+        node.fingerprint(105, fingerprint(disks=disks(2)))
+        node.start_daemon()
+        wait_for("the rewrite", lambda: "end" in node.records(105), 20)
+        end = node.journal(105)[-1]
+        equal(end["outcome"], "partial", f"outcome ({end.get('message')})")
+        contains(end["message"], "Permission check failed (/storage/local, Datastore.Audit)", "why")
+        contains(end["message"], "pveum acl modify /storage/local", "why")
+        conf = node.conf(105)
+        equal(smbios(conf["smbios1"])["uuid"], UUID, "uuid")
+        assert "sata0" in conf and "scsi1" in conf, conf
+
+
 if __name__ == "__main__":
     run(globals(), "volume")

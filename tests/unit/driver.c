@@ -136,8 +136,10 @@ static void texts_fini(struct texts *t)
 
 static struct assess_params assess_params(const struct driver *d)
 {
-    return (struct assess_params){
-        .vmid = DRIVER_VMID, .on_drift = FINGERPRINT_DRIFT_RESTART, .on_error = d->on_error};
+    return (struct assess_params){.vmid = DRIVER_VMID,
+                                  .on_drift = FINGERPRINT_DRIFT_RESTART,
+                                  .on_error = d->on_error,
+                                  .undo = d->undo};
 }
 
 struct assessment *driver_assess(struct driver *d)
@@ -532,6 +534,9 @@ bool driver_undo(struct driver *d)
     if (undo_find(d->journal, DRIVER_VMID, NULL, &d->undo, NULL) < 0) {
         return false;
     }
+    d->hold = "{\"format\":1,\"since\":\"t\",\"by\":\"root\"}";
+    d->hold_at = 0;
+    d->pve.may_undo = true;
     d->undone = true;
     begin(d, RECONCILE_FOR_UNDO);
     run(d, RECONCILE_FOR_UNDO);

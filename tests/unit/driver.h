@@ -62,6 +62,8 @@ void driver_fini(struct driver *d);
 void driver_run(struct driver *d, enum reconcile_cause cause);
 /* Somebody starts the VM: the hook decides; where it holds, all that follows. */
 void driver_start(struct driver *d);
+/* Puts the VM on hold and undoes the last change set that did something; false: there is none. */
+bool driver_undo(struct driver *d);
 /* Goes on with what is unfinished, for another few hours. */
 void driver_settle(struct driver *d);
 /* Somebody undoes the last change set, on hold; and all that follows. False: there is none. */

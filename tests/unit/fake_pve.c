@@ -143,7 +143,7 @@ static char *start(struct fake_pve *pve, bool ours, const char *worker)
     }
     if (pve->deletes.n > 0) {
         pve->harmed_by_others = true;
-        if (ours) {
+        if (ours && pve->detached == NULL && !pve->deletes_at_first) {
             fake_pve_problem(pve, "we started the VM with a deletion pending: %s",
                              pve->deletes.items[0].key);
         }

@@ -110,11 +110,12 @@ struct fake_pve {
 
     /* Somebody else carried out a deletion that was pending of ours. */
     bool harmed_by_others;
-    char *detached;       /* volumes that somebody else took off, one a line; NULL: none */
-    bool twice_live;      /* a running VM was given one image twice */
-    bool disk_edited;     /* somebody else changed an option of a disk */
-    bool boot_edited;     /* somebody else did; the order is not ours to answer for */
-    bool we_know_it_runs; /* PVE told us so since it was started */
+    char *detached;        /* volumes that somebody else took off, one a line; NULL: none */
+    bool deletes_at_first; /* somebody's deletions were pending in the file as it was found */
+    bool twice_live;       /* a running VM was given one image twice */
+    bool disk_edited;      /* somebody else changed an option of a disk */
+    bool boot_edited;      /* somebody else did; the order is not ours to answer for */
+    bool we_know_it_runs;  /* PVE told us so since it was started */
     unsigned changes_while_running;
     char problem[FAKE_PROBLEM_SIZE]; /* the first thing that must never happen; "" */
 };

@@ -127,6 +127,7 @@ void fake_pve_init(struct fake_pve *pve, const char *config, const char *fingerp
         }
     }
     free(text);
+    pve->deletes_at_first = pve->deletes.n > 0;
     find_volumes(pve, &pve->conf);
     find_volumes(pve, &pve->pending);
     if (pve->n_snapshots > 1) {

@@ -418,8 +418,11 @@ char *fake_pve_put(struct fake_pve *pve, const struct api_request *request, int 
 char *fake_pve_edit(struct fake_pve *pve, const char *key, const char *value)
 {
     struct fake_put put = {0};
+    unsigned half = pve->half_writes; /* it is a call of ours that shall break */
     char *error;
     int status;
+
+    pve->half_writes = 0;
 
     fake_map_set(value == NULL ? &put.deletes : &put.sets, key, value == NULL ? "" : value);
     error = pve->gone ? str_dup("gone") : check(pve, &put);
@@ -428,6 +431,7 @@ char *fake_pve_edit(struct fake_pve *pve, const char *key, const char *value)
         pve->harmed_by_others = pve->harmed_by_others || (pve->deletes.n > 0 && !pve->running);
         error = carry_out(pve, &put, &status);
     }
+    pve->half_writes = half;
     fake_put_fini(&put);
     return error;
 }

@@ -131,7 +131,7 @@ void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
         if (old != NULL && fake_pve_is_cdrom(old)) {
             fake_pve_problem(pve, "%s is a cdrom and was deleted", key);
         }
-        if (str_equal(protection, "1") && fake_pve_is_disk(key)) {
+        if (fake_pve_is_drive(key) && str_equal(protection, "1")) {
             fake_pve_problem(pve, "delete=%s of a protected VM", key);
         }
         if (put->sets.n == 0 && !pve->may_undo) {
@@ -327,7 +327,7 @@ void fake_watch_after(struct fake_pve *pve, const struct fake_put *put,
             fake_pve_problem(pve, "%s: %s appeared", pair->key, pair->value);
         }
     }
-    if (!goes_back(put)) {
+    if (!goes_back(put) && !pve->may_undo) {
         watch_boot(pve, before);
     }
 }

@@ -73,6 +73,8 @@ static void trouble_survives_any_lack_of_memory(void **state)
         {6, FAULT_CHECKSUM},      /* planned anew */
         {6, FAULT_VOLUME_BLINKS}, /* reverted */
         {6, FAULT_VOLUME_AWAY},   /* stuck */
+        {6, FAULT_HALF},          /* half applied, taken back */
+        {9, FAULT_GARBAGE},       /* no answer at all */
     };
 
     (void)state;

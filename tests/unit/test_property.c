@@ -44,7 +44,7 @@ struct trial {
 /* How often what came about, so that a test of nothing is noticed. */
 static struct {
     unsigned runs, requests, struck, deaths, records, holds, our_starts, moved, reverted, stuck,
-        done, refused, failed;
+        done, refused, failed, undone;
 } seen;
 
 /* --- a trial ---------------------------------------------------------------------------------- */
@@ -166,13 +166,6 @@ static void play(const struct trial *t, struct driver *d)
     property_fini(&p);
 }
 
-static void run_trial(const struct trial *t, struct driver *d, void (*trace)(const char *))
-{
-    set_up(t, d);
-    d->trace = trace;
-    play(t, d);
-}
-
 /* --- what is shown -----------------------------------------------------------------------------
  */
 
@@ -181,7 +174,9 @@ static void print_line(const char *line)
     printf("    %s\n", line);
 }
 
-static void show(const struct trial *t, const char *problem)
+/* `again` plays the trial once more. */
+static void show(const struct trial *t, const char *problem,
+                 void (*again)(const struct trial *t, struct driver *d))
 {
     struct driver d;
     char *text;
@@ -206,7 +201,9 @@ static void show(const struct trial *t, const char *problem)
                t->journal_fails_at + t->journal_fails_more);
     }
     printf("--- what happened:\n");
-    run_trial(t, &d, print_line);
+    set_up(t, &d);
+    d.trace = print_line;
+    again(t, &d);
     text = fake_pve_text(&d.pve);
     printf("--- the VM in the end:\n%s\n", text == NULL ? "(gone)" : text);
     free(text);
@@ -251,11 +248,12 @@ static void no_vm_is_harmed_by_any_circumstance(void **state)
         struct driver d;
 
         trial_init(&t, first + i);
-        run_trial(&t, &d, NULL);
+        set_up(&t, &d);
+        play(&t, &d);
         count(&d);
         if (is_bad(&d)) {
             bad++;
-            show(&t, d.pve.problem);
+            show(&t, d.pve.problem, play);
         }
         driver_fini(&d);
         trial_fini(&t);
@@ -276,10 +274,111 @@ static void no_vm_is_harmed_by_any_circumstance(void **state)
     }
 }
 
+/* What the next start would have seen before the change set, key by key; of the boot order, names
+ * that were not there are not taken back: PVE would refuse them. */
+static void check_undone(struct driver *d, const struct fake_map *before)
+{
+    CLEANUP_FREE char *boot = fake_pve_boot_sequence(before);
+    CLEANUP_FREE char *boot_now = fake_pve_boot_sequence(&d->pve.conf);
+
+    if (!str_equal(boot, boot_now)) {
+        fake_pve_problem(&d->pve, "undone, but it boots from%s, not%s", boot_now, boot);
+    }
+    for (size_t i = 0; i < before->n; i++) {
+        const char *now = fake_pve_get(&d->pve, before->items[i].key);
+
+        if (!str_equal(now, before->items[i].value) &&
+            !(str_equal(before->items[i].key, "boot") && boot[0] != '\0')) {
+            fake_pve_problem(&d->pve, "undone, but %s is %s, not %s", before->items[i].key,
+                             now == NULL ? "gone" : now, before->items[i].value);
+        }
+    }
+    for (size_t i = 0; i < d->pve.conf.n; i++) {
+        if (fake_map_get(before, d->pve.conf.items[i].key) == NULL) {
+            fake_pve_problem(&d->pve, "undone, but there is a new %s", d->pve.conf.items[i].key);
+        }
+    }
+}
+
+/* A rewrite with whatever trouble; then, in calm, what its change set did is undone. True: it did.
+ */
+static void rewrite_and_undo(const struct trial *t, struct driver *d)
+{
+    struct fake_map before;
+    bool undone;
+
+    (void)t;
+    fake_pve_effective(&d->pve, &before);
+    driver_run(d, RECONCILE_FOR_FINGERPRINT);
+    fake_pve_calm(&d->pve);
+    d->n_crashes = 0;
+    d->journal_fails_at = 0;
+    driver_settle(d);
+    undone = !is_bad(d) && driver_count_records(d, "begin") == 1 && !d->pve.running &&
+             driver_undo(d);
+    if (!is_bad(d) && undone && d->outcome == RECONCILE_DONE) {
+        check_undone(d, &before);
+    } else if (!is_bad(d) && undone && d->pve.n_struck == 0 && strstr(d->text, "`args`") == NULL) {
+        fake_pve_problem(&d->pve, "not undone: %s", d->text);
+    }
+    fake_map_fini(&before);
+    seen.undone += undone && d->outcome == RECONCILE_DONE;
+}
+
+/* Nobody meddles: an undo of what somebody changed since is refused, or brings back less. */
+static void leave_alone(struct trial *t)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < t->n_faults && t->seed % 2 == 1; i++) {
+        switch ((int)t->faults[i].kind) {
+        case FAULT_EDITED_OTHER:
+        case FAULT_EDITED_SAME:
+        case FAULT_EDITED_DISK:
+        case FAULT_EDITED_BOOT:
+        case FAULT_DETACHED:
+            break;
+        default:
+            t->faults[kept++] = t->faults[i];
+        }
+    }
+    t->n_faults = kept;
+    t->n_crashes = t->seed % 2 == 0 ? 0 : t->n_crashes;
+    t->journal_fails_at = 0;
+}
+
+static void undo_restores_the_file(void **state)
+{
+    uint64_t first = number_of("PROPERTY_SEED", (uint64_t)time(NULL) * 1000000);
+    uint64_t runs = number_of("PROPERTY_RUNS", RUNS) / 8;
+    unsigned bad = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < runs && bad < BAD_MAX; i++) {
+        struct trial t;
+        struct driver d;
+
+        trial_init(&t, first + i);
+        leave_alone(&t);
+        set_up(&t, &d);
+        rewrite_and_undo(&t, &d);
+        if (is_bad(&d)) {
+            bad++;
+            show(&t, d.pve.problem, rewrite_and_undo);
+        }
+        driver_fini(&d);
+        trial_fini(&t);
+    }
+    printf("%u change sets undone\n", seen.undone);
+    assert_int_equal(bad, 0);
+    assert_true(seen.undone > runs / 4 || runs < 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_vm_is_harmed_by_any_circumstance),
+        cmocka_unit_test(undo_restores_the_file),
     };
 
     if (getenv("PROPERTY_DUMP") != NULL) {

@@ -92,6 +92,29 @@ static void a_second_begin_replaces_the_first(void **state)
     assert_int_equal(m.steps_done, 0);
 }
 
+static void a_begin_binds_the_machine_to_the_vm(void **state)
+{
+    json_t *bound = record_bind(record_start(head), 1795397075, "a-machine");
+    json_t *unknown = record_bind(record_start(head), 0, "a-machine");
+    CLEANUP(record_memory_fini) struct record_memory never = replay("[" BEGIN "]");
+    struct record_memory memory = {0};
+
+    (void)state;
+    assert_null(json_object_get(unknown, "ctime"));
+    assert_int_equal(never.bound_ctime, 0);
+    json_object_set_new(bound, "type", json_string("begin"));
+    assert_int_equal(record_apply(&memory, bound), 0);
+    assert_int_equal(memory.bound_ctime, 1795397075);
+    assert_string_equal(memory.bound_name, "a-machine");
+    /* What does not say leaves what was known. */
+    json_object_set_new(unknown, "type", json_string("begin"));
+    assert_int_equal(record_apply(&memory, unknown), 0);
+    assert_int_equal(memory.bound_ctime, 1795397075);
+    record_memory_fini(&memory);
+    json_decref(bound);
+    json_decref(unknown);
+}
+
 static void stuck_is_of_the_open_change_set(void **state)
 {
     CLEANUP(record_memory_fini) struct record_memory open = replay("[" BEGIN "," STUCK "]");
@@ -394,6 +417,7 @@ int main(void)
         cmocka_unit_test(nothing_adds_up_to_nothing),
         cmocka_unit_test(a_begin_is_open_until_its_end),
         cmocka_unit_test(a_second_begin_replaces_the_first),
+        cmocka_unit_test(a_begin_binds_the_machine_to_the_vm),
         cmocka_unit_test(stuck_is_of_the_open_change_set),
         cmocka_unit_test(a_held_start_is_owed_until_made_or_dropped),
         cmocka_unit_test(what_was_held_or_settled_is_forgotten_when_in_sync),
