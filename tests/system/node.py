@@ -168,7 +168,7 @@ class Node:
         with open(self.path("server.log"), "a", encoding="utf-8") as log:
             self.server = subprocess.Popen([PVESIM, "serve", self.root], stdin=subprocess.DEVNULL,
                                            stdout=log, stderr=log)
-        wait_for("pvesim serves", lambda: os.path.exists(port_file))
+        wait_for("pvesim serves", lambda: os.path.exists(port_file), 60)
         self.port = int(self.read("pvesim/port"))
 
     def stop_server(self):
