@@ -11,9 +11,11 @@ VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog 2>/dev/null)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wswitch-enum -Wstrict-prototypes \
         -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla $(WERROR)
+# What a program does not call is left out of it: a third of the hook, a tenth of all.
+SECTIONS := -ffunction-sections -fdata-sections
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon -I$(BUILD)/gen -MMD -MP \
-        -DPVE_HWID_VERSION='"$(VERSION)"' $(WARN) $(CPPFLAGS) $(CFLAGS) $(SAN)
-ALL_LDFLAGS := $(LDFLAGS) $(SAN)
+        -DPVE_HWID_VERSION='"$(VERSION)"' $(WARN) $(SECTIONS) $(CPPFLAGS) $(CFLAGS) $(SAN)
+ALL_LDFLAGS := -Wl,--gc-sections $(LDFLAGS) $(SAN)
 
 JANSSON := $(shell $(PKGCONF) --libs jansson)
 UUID    := $(shell $(PKGCONF) --libs uuid)

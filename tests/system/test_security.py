@@ -15,9 +15,9 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import TOP, wait_for  # noqa: E402
+from node import BUILD, TOP, wait_for  # noqa: E402
 from tap import (Skip, UUID, at_rest, changing, checked_node, contains, equal, faults, fingerprint,  # noqa: E402
-                 has_identity, imported, lacks, run, small_fingerprint)
+                 has_identity, imported, lacks, puts, run, small_fingerprint)
 
 NOBODY = 65534
 LOCAL = "etc/pve-hwid/fingerprints"
@@ -187,6 +187,98 @@ def test_the_daemon_takes_no_fingerprint_that_others_could_have_made():
 
 def test_nor_does_the_hook_alone():
     spoilt_fingerprints_decide_nothing(False)
+
+
+def test_a_description_is_no_configuration():
+    """Whoever may edit a VM writes its description: PVE keeps it as comments at the top of the file."""
+    with checked_node() as node:
+        node.vm(105, imported())
+        words = "#lock: backup\n#[PENDING]\n#delete: scsi0\n#template: 1\n#hookscript: local:snippets/evil\n#%0Alock: x\n"
+        node.set_conf(105, words + node.read(node.conf_path(105)))
+        node.fingerprint(105, small_fingerprint())
+        node.start_daemon()
+        wait_for("the rewrite", lambda: node.records(105)[-1:] == ["end"])
+        assert has_identity(node, 105), node.read(node.conf_path(105))
+        equal(node.conf(105)["hookscript"], "local:snippets/pve-hwid", "hookscript")
+        equal(len(puts(node, 105)), 1, "calls that change it")
+
+
+def test_the_hook_believes_a_rogue_daemon_little():
+    """One that was taken over: whatever it answers, a start is held up by 2 s and hears plain lines at most."""
+    with checked_node() as node:
+        node.write("etc/pve-hwid/pve-hwid.conf", node.config_text())
+        node.vm(105, imported())
+        node.fingerprint(105, small_fingerprint())
+        hook = [os.path.join(BUILD, "pve-hwid-hook"), "--root", node.root, "105", "pre-start"]
+
+        def reply(**parameters):
+            return json.dumps({"parameters": parameters}).encode() + b"\0"
+
+        lines = ["\x1b]0;title\x07\x1b[31mred\nTASK OK\r\u00fc", "x" * 5000]
+        answers = [(reply(exit_code=0, lines=lines), 0), (reply(exit_code=75, lines=lines), 75),
+                   (reply(exit_code=1, lines=[]), 0), (reply(exit_code=-1, lines=[]), 0),
+                   (reply(exit_code="0", lines=[]), 0), (reply(exit_code=0, lines="run this"), 0),
+                   (reply(exit_code=0, lines=[], command="/bin/sh"), 0), (b"[" * 100000 + b"\0", 0), (b"\0", 0),
+                   (b"x" * (8 << 20), 0), (b"", 0)]
+        for answer, code in answers:
+            path = node.path("run/pve-hwid/socket")
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(path)
+                listener.listen()
+                thread = threading.Thread(target=say_once, args=(listener, answer), daemon=True)
+                thread.start()
+                done = subprocess.run(hook, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+                thread.join(30)
+            os.unlink(path)
+            equal(done.returncode, code, f"exit after {answer[:60]!r}: {done.stdout!r}")
+            assert all(line.startswith(b"pve-hwid: ") for line in done.stdout.splitlines()), done.stdout
+            assert re.fullmatch(rb"[\n -~]*", done.stdout) and len(done.stdout) < 65536, done.stdout
+
+
+def say_once(listener, answer):
+    try:
+        conn, _ = listener.accept()
+        with conn:
+            conn.settimeout(20)
+            conn.recv(65536)
+            conn.sendall(answer)
+    except OSError:
+        pass        # it did not want to hear all of it
+
+
+def test_root_runs_no_former_hook_that_others_could_have_named():
+    need_root()
+    with checked_node() as node:
+        name = "local:snippets/former\n"
+        ran = node.path("it-ran")
+        node.write("var/lib/vz/snippets/former", f"#!/bin/sh\necho $2 >> {ran}\n", 0o755)
+        node.write("var/lib/vz/evil", f"#!/bin/sh\necho evil >> {ran}\n", 0o755)
+        node.write("etc/pve-hwid/pve-hwid.conf", node.config_text())
+        place = node.path("etc/pve/pve-hwid")
+
+        def start(expected, *parts):
+            done = node.run(os.path.join(BUILD, "pve-hwid-hook"), "--root", node.root, "105", "post-start", check=False)
+            equal(done.returncode, 0, f"hook: {done.stdout}{done.stderr}")
+            for part in parts:
+                contains(done.stdout, part, "task log")
+            equal(os.path.exists(ran), expected, "the former hook ran")
+            if os.path.exists(ran):
+                os.unlink(ran)
+
+        node.write("etc/pve/pve-hwid/105.hook", name)
+        start(True)
+        for spoil, said in SPOILT[:5] + SPOILT_PLACES:
+            spoil(node, node.write("etc/pve/pve-hwid/105.hook", name))
+            start(False, "WARNING: VM 105: the hookscript it had before is not run", said)
+            os.chmod(place, 0o755)
+            os.chown(place, 0, 0)
+            shutil.rmtree(place)
+            os.mkdir(place)
+        for evil in ("local:snippets/../evil", "local:snippets/..", "../../var/lib/vz/evil", "/bin/sh", "local:iso/x.iso",
+                     "local:snippets/former x", "local:snippets/former\nlocal:snippets/former", "-x:snippets/former",
+                     "local:snippets/pve-hwid", "local:snippets/former\0", "", "x" * 5000):
+            node.write("etc/pve/pve-hwid/105.hook", evil)
+            start(False, "WARNING: VM 105: the hookscript it had before is not run")
 
 
 def test_what_a_fingerprint_says_stays_within_its_value():
@@ -430,6 +522,17 @@ def test_others_cannot_look_into_the_daemon():
                                   user=NOBODY, group=NOBODY, extra_groups=[])
             assert look.returncode != 0, f"{name} can be read by the daemon's own user"
         node.stop_daemon()
+
+
+# --- the promises themselves ------------------------------------------------------------------------
+
+def test_every_promise_of_security_md_names_a_test_that_is_there():
+    with open(os.path.join(TOP, "SECURITY.md"), encoding="utf-8") as f:
+        named = re.findall(r"`(tests/[\w/.]+): (\w+)`", f.read())
+    assert len(named) > 20, named
+    for path, name in named:
+        with open(os.path.join(TOP, path), encoding="utf-8") as f:
+            assert re.search(rf"^(def|static void) {name}\(", f.read(), re.M), f"{path} has no {name}"
 
 
 if __name__ == "__main__":
