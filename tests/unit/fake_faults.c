@@ -264,6 +264,7 @@ bool fake_pve_strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api
         effects[kind](pve);
     }
     if (kind == FAULT_GARBAGE) {
+        pve->garbled = true;
         *reply = (struct api_reply){.result = API_OK, .status = 200, .data = json_string("?")};
         return true;
     }
