@@ -164,6 +164,7 @@ def test_verbs_with_a_daemon():
         told(node, "apply", "106")
         told(node, "apply", "106")
         told(node, "apply", "107", code=1)
+        told(node, "verify", "106")
         told(node, "undo", "106", "--dry-run", *hold, code=3)
         told(node, "undo", "106", *hold)
         told(node, "undo", "106", *hold, code=1)
