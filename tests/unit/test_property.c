@@ -27,7 +27,7 @@
 #include "property_check.h"
 #include "property_dump.h"
 
-enum { RUNS = 20000, BAD_MAX = 5 };
+enum { RUNS = 14000, BAD_MAX = 5 };
 
 struct trial {
     uint64_t seed;
