@@ -350,9 +350,7 @@ void engine_say(struct engine *engine, uint32_t vmid, int priority, const char *
     journal_tell(&message, "%s", text == NULL ? "(out of memory)" : text);
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void on_store_changed(void *userdata, uint32_t vmid)
 {
@@ -506,6 +504,7 @@ void engine_free(struct engine *engine)
     if (engine == NULL) {
         return;
     }
+    engine_waiters_end(engine);
     while (engine->vms != NULL) {
         engine_vm_free(engine->vms);
     }

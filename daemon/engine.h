@@ -64,6 +64,18 @@ int engine_log(struct engine *engine, uint32_t vmid, json_t **ret_records, size_
                struct err *err);
 int engine_status(struct engine *engine, json_t **ret_status);
 
+/* --- verify --- */
+
+struct engine_verification;
+/* Once, from the loop: the answer of method Verify (borrowed), or a code and its sentence. */
+typedef void (*engine_verify_done)(void *userdata, const json_t *answer, int code,
+                                   const struct err *err);
+/* -ENOENT, -ESRCH, -EINVAL as above. */
+int engine_verify(struct engine *engine, uint32_t vmid, engine_verify_done done, void *userdata,
+                  struct engine_verification **ret, struct err *err);
+/* Nobody waits any more: `done` is not called. */
+void engine_verify_forget(struct engine_verification *verification);
+
 /* --- hold and resume --- */
 
 /* The hold file of this VM came or went: written down, and what follows from it done.

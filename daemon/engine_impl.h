@@ -95,6 +95,13 @@ struct vm {
     unsigned busy; /* on the stack so often: not to be freed */
 };
 
+/* Embedded, first, in what waits for answers of PVE on somebody's behalf and is no VM's. Where the
+ * engine goes first, it ends them while their calls still are. */
+struct engine_waiter {
+    struct engine_waiter *next;
+    void (*end)(struct engine_waiter *waiter, const struct err *why); /* answers, leaves, frees */
+};
+
 struct engine {
     sd_event *event;
     struct settings *settings;
@@ -122,6 +129,7 @@ struct engine {
     size_t n_queue, cap_queue, queue_head;
     sd_event_source *queue_source;
     size_t active; /* reconciliations that came from the queue */
+    struct engine_waiter *waiters;
 
     struct claims *claims; /* who has which identity */
     uint32_t *to_load;     /* fingerprints not read yet since the start */
@@ -171,6 +179,10 @@ void engine_settle(struct vm *vm);
 void engine_vm_free(struct vm *vm);
 /* Both files afresh, judged. */
 int engine_assess(struct engine *engine, uint32_t vmid, struct assessment **ret, struct err *err);
+/* The same where there is a plan; no fingerprint (-ENOENT), no VM (-ESRCH) and bad texts (-EINVAL)
+ * are errors. */
+int engine_assess_planned(struct engine *engine, uint32_t vmid, struct assessment **ret,
+                          struct err *err);
 struct engine_texts {
     struct store_file config, fingerprint, hold;
     struct err problem, hold_problem;
@@ -188,6 +200,11 @@ int engine_enqueue(struct engine *engine, uint32_t vmid, enum reconcile_cause ca
 void engine_queue_kick(struct engine *engine);
 int engine_queue_turn(sd_event_source *source, void *userdata); /* the source of the queue */
 int engine_queue_all(struct engine *engine, enum reconcile_cause cause);
+
+/* --- engine_running.c --- */
+void engine_waiter_add(struct engine *engine, struct engine_waiter *waiter);
+void engine_waiter_remove(struct engine *engine, struct engine_waiter *waiter);
+void engine_waiters_end(struct engine *engine);
 
 /* --- engine_hold.c --- */
 /* Writes down that a hold came or went since it was last looked for. */

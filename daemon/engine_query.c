@@ -29,9 +29,8 @@ static void look_at_others(struct engine *engine)
     }
 }
 
-/* No fingerprint, no VM, bad texts: as errors. */
-static int assess_or_say(struct engine *engine, uint32_t vmid, struct assessment **ret,
-                         struct err *err)
+int engine_assess_planned(struct engine *engine, uint32_t vmid, struct assessment **ret,
+                          struct err *err)
 {
     CLEANUP(assessment_freep) struct assessment *a = NULL;
     int rc;
@@ -59,7 +58,7 @@ static int assess_or_say(struct engine *engine, uint32_t vmid, struct assessment
 int engine_plan(struct engine *engine, uint32_t vmid, json_t **ret_plan, struct err *err)
 {
     CLEANUP(assessment_freep) struct assessment *a = NULL;
-    int rc = assess_or_say(engine, vmid, &a, err);
+    int rc = engine_assess_planned(engine, vmid, &a, err);
 
     if (rc < 0) {
         return rc;
@@ -73,7 +72,7 @@ int engine_report(struct engine *engine, uint32_t vmid, json_t **ret_report, str
     CLEANUP(assessment_freep) struct assessment *a = NULL;
     CLEANUP(report_freep) struct report *report = NULL;
     CLEANUP(pveconf_freep) struct pveconf *next = NULL; /* as the next start sees it */
-    int rc = assess_or_say(engine, vmid, &a, err);
+    int rc = engine_assess_planned(engine, vmid, &a, err);
 
     if (rc < 0) {
         return rc;

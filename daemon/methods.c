@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* See methods.h. Each handler: read the parameters, ask the engine, answer or map the error. */
+/* See methods.h; methods_change.c has what is about changing a VM. Each handler: read the
+ * parameters, ask the engine, answer or map the error. */
 #include "methods.h"
 
 #include <errno.h>
@@ -8,11 +9,12 @@
 #include "core/survey.h"
 #include "core/wire.h"
 #include "io/clock.h"
+#include "methods_private.h"
 
 /* --- errors
  * ----------------------------------------------------------------------------------------- */
 
-static void fail(struct server_call *call, uint32_t vmid, int code, const struct err *err)
+void methods_fail(struct server_call *call, uint32_t vmid, int code, const struct err *err)
 {
     json_t *message = json_pack("{s:s}", "message", err->text);
     json_t *which = json_pack("{s:I}", "vmid", (json_int_t)vmid);
@@ -39,7 +41,7 @@ static void fail(struct server_call *call, uint32_t vmid, int code, const struct
 }
 
 /* The one parameter of most methods; 0: an answer was given already. */
-static uint32_t get_vmid(struct server_call *call)
+uint32_t methods_vmid(struct server_call *call)
 {
     struct wire_fields f = {.object = server_call_parameters(call)};
     int64_t vmid = wire_get_int(&f, "vmid", WIRE_NEEDED, WIRE_VMID_MIN, WIRE_VMID_MAX);
@@ -111,7 +113,7 @@ static void method_hook(struct server_call *call, void *userdata)
     }
     hook_call = malloc(sizeof(*hook_call));
     if (hook_call == NULL) {
-        fail(call, hook.vmid, -ENOMEM, &(struct err){"out of memory"});
+        methods_fail(call, hook.vmid, -ENOMEM, &(struct err){"out of memory"});
         return;
     }
     *hook_call = (struct hook_call){.call = call,
@@ -128,7 +130,7 @@ static void method_hook(struct server_call *call, void *userdata)
 static void method_plan(struct server_call *call, void *userdata)
 {
     struct methods *methods = userdata;
-    uint32_t vmid = get_vmid(call);
+    uint32_t vmid = methods_vmid(call);
     struct err err = {""};
     json_t *plan = NULL;
     int rc;
@@ -138,7 +140,7 @@ static void method_plan(struct server_call *call, void *userdata)
     }
     rc = engine_plan(methods->engine, vmid, &plan, &err);
     if (rc < 0) {
-        fail(call, vmid, rc, &err);
+        methods_fail(call, vmid, rc, &err);
         return;
     }
     server_call_reply(call, json_pack("{s:o}", "plan", plan));
@@ -147,7 +149,7 @@ static void method_plan(struct server_call *call, void *userdata)
 static void method_report(struct server_call *call, void *userdata)
 {
     struct methods *methods = userdata;
-    uint32_t vmid = get_vmid(call);
+    uint32_t vmid = methods_vmid(call);
     struct err err = {""};
     json_t *report = NULL;
     int rc;
@@ -157,7 +159,7 @@ static void method_report(struct server_call *call, void *userdata)
     }
     rc = engine_report(methods->engine, vmid, &report, &err);
     if (rc < 0) {
-        fail(call, vmid, rc, &err);
+        methods_fail(call, vmid, rc, &err);
         return;
     }
     server_call_reply(call, json_pack("{s:o}", "report", report));
@@ -169,7 +171,7 @@ static void method_status(struct server_call *call, void *userdata)
     json_t *status = NULL;
 
     if (engine_status(methods->engine, &status) < 0) {
-        fail(call, 0, -ENOMEM, &(struct err){"out of memory"});
+        methods_fail(call, 0, -ENOMEM, &(struct err){"out of memory"});
         return;
     }
     server_call_reply(call, status);
@@ -181,7 +183,7 @@ static void method_metrics(struct server_call *call, void *userdata)
     json_t *metrics = NULL;
 
     if (engine_metrics(methods->engine, &metrics) < 0) {
-        fail(call, 0, -ENOMEM, &(struct err){"out of memory"});
+        methods_fail(call, 0, -ENOMEM, &(struct err){"out of memory"});
         return;
     }
     server_call_reply(call, metrics);
@@ -192,7 +194,7 @@ enum { LOG_PART = 50 }; /* records of one reply: a begin record may have some Ki
 static void method_log(struct server_call *call, void *userdata)
 {
     struct methods *methods = userdata;
-    uint32_t vmid = get_vmid(call);
+    uint32_t vmid = methods_vmid(call);
     struct err err = {""};
     json_t *records = NULL;
     size_t bad = 0;
@@ -203,7 +205,7 @@ static void method_log(struct server_call *call, void *userdata)
     }
     rc = engine_log(methods->engine, vmid, &records, &bad, &err);
     if (rc < 0) {
-        fail(call, vmid, rc, &err);
+        methods_fail(call, vmid, rc, &err);
         return;
     }
     while (server_call_wants_more(call) && json_array_size(records) > LOG_PART) {
@@ -311,7 +313,7 @@ static void list(struct server_call *call, struct methods *methods, bool check)
         rc = sd_event_source_set_enabled(listing->source, SD_EVENT_ON);
     }
     if (rc < 0) {
-        fail(call, 0, rc, &err);
+        methods_fail(call, 0, rc, &err);
         if (listing != NULL) {
             listing_free(listing);
         }
@@ -350,238 +352,10 @@ static void method_check(struct server_call *call, void *userdata)
     }
     rc = engine_check(methods->engine, (uint32_t)vmid, &state, &err);
     if (rc < 0) {
-        fail(call, (uint32_t)vmid, rc, &err);
+        methods_fail(call, (uint32_t)vmid, rc, &err);
         return;
     }
     server_call_reply(call, json_pack("{s:[o]}", "vms", state));
-}
-
-/* --- apply
- * -----------------------------------------------------------------------------------------------------
- */
-
-struct apply {
-    struct server_call *call;
-    struct engine_watch *watch;
-    char undoes[SMBIOS_UUID_SIZE]; /* "": it is no undo */
-};
-
-static void on_apply_gone(void *userdata)
-{
-    struct apply *apply = userdata;
-
-    if (apply->watch != NULL) {
-        engine_unwatch(apply->watch);
-    }
-    server_call_reply(apply->call, json_object()); /* nobody hears it */
-    free(apply);
-}
-
-static void on_apply_progress(void *userdata, const char *text)
-{
-    struct apply *apply = userdata;
-
-    server_call_progress(apply->call, json_pack("{s:s}", "progress", text));
-}
-
-static void on_apply_done(void *userdata, const char *outcome, const char *detail,
-                          const json_t *plan)
-{
-    struct apply *apply = userdata;
-
-    server_call_on_gone(apply->call, NULL, NULL);
-    server_call_reply(apply->call, json_pack("{s:s, s:s, s:O?, s:s*}", "outcome", outcome, "detail",
-                                             detail, "plan", plan, "undoes",
-                                             apply->undoes[0] == '\0' ? NULL : apply->undoes));
-    free(apply);
-}
-
-/* What a method that changes a VM was asked for. */
-struct order {
-    uint32_t vmid;
-    bool undo;
-    const char *txn; /* to be undone; NULL: the last */
-};
-
-static void carry_out(struct server_call *call, struct methods *methods, const struct order *order)
-{
-    struct apply *apply = calloc(1, sizeof(*apply));
-    struct engine_watcher watcher = {on_apply_progress, on_apply_done, apply};
-    struct err err = {"out of memory"};
-    int rc = -ENOMEM;
-
-    if (apply != NULL) {
-        apply->call = call;
-        server_call_on_gone(call, on_apply_gone, apply);
-        rc = order->undo
-                 ? engine_undo(methods->engine, order->vmid, order->txn, &watcher, apply->undoes,
-                               &apply->watch, &err)
-                 : engine_apply(methods->engine, order->vmid, &watcher, &apply->watch, &err);
-    }
-    if (rc < 0) {
-        server_call_on_gone(call, NULL, NULL);
-        free(apply);
-        fail(call, order->vmid, rc, &err);
-    }
-}
-
-/* What would happen, by the plan alone. */
-static const char *foretell(const json_t *plan, const char *on_hold)
-{
-    if (json_array_size(json_object_get(plan, "refusals")) > 0) {
-        return "refused";
-    }
-    if (json_array_size(json_object_get(plan, "changes")) == 0) {
-        return "unchanged";
-    }
-    return on_hold == NULL ? "differs" : "refused";
-}
-
-static void dry_run(struct server_call *call, struct methods *methods, const struct order *order)
-{
-    char undoes[SMBIOS_UUID_SIZE] = "";
-    /* An undo is for a VM that is, or will be, on hold. */
-    CLEANUP_FREE char *on_hold = order->undo ? NULL : engine_on_hold(methods->engine, order->vmid);
-    struct err err = {""};
-    json_t *plan = NULL;
-    int rc = order->undo
-                 ? engine_undo_plan(methods->engine, order->vmid, order->txn, undoes, &plan, &err)
-                 : engine_plan(methods->engine, order->vmid, &plan, &err);
-
-    if (rc < 0) {
-        fail(call, order->vmid, rc, &err);
-        return;
-    }
-    server_call_reply(call, json_pack("{s:s, s:s, s:o, s:s*}", "outcome", foretell(plan, on_hold),
-                                      "detail", "dry run: nothing was changed", "plan", plan,
-                                      "undoes", undoes[0] == '\0' ? NULL : undoes));
-}
-
-static void method_change(struct server_call *call, struct methods *methods, bool undo)
-{
-    struct wire_fields f = {.object = server_call_parameters(call)};
-    struct order order = {
-        .vmid = (uint32_t)wire_get_int(&f, "vmid", WIRE_NEEDED, WIRE_VMID_MIN, WIRE_VMID_MAX),
-        .undo = undo,
-        .txn = undo ? wire_get_string(&f, "txn", WIRE_OPTIONAL) : NULL,
-    };
-    bool dry = wire_get_bool(&f, "dry_run", WIRE_OPTIONAL);
-
-    if (!wire_fields_done(&f)) {
-        server_call_bad(call, f.bad);
-    } else if (dry) {
-        dry_run(call, methods, &order);
-    } else {
-        carry_out(call, methods, &order);
-    }
-}
-
-static void method_apply(struct server_call *call, void *userdata)
-{
-    method_change(call, userdata, false);
-}
-
-static void method_undo(struct server_call *call, void *userdata)
-{
-    method_change(call, userdata, true);
-}
-
-/* --- hold and resume
- * ------------------------------------------------------------------------------------ */
-
-/* The file counts, and root's command line writes it: we are told that it came or went. */
-static void hold_changed(struct server_call *call, struct methods *methods, bool expected)
-{
-    uint32_t vmid = get_vmid(call);
-    CLEANUP_FREE char *on_hold = NULL;
-    struct err err = {""};
-    int rc;
-
-    if (vmid == 0) {
-        return;
-    }
-    rc = engine_hold_changed(methods->engine, vmid, &on_hold, &err);
-    if (rc == 0 && (on_hold != NULL) != expected) {
-        rc = expected ? err_set(&err, -EINVAL,
-                                "VM %u has no hold file: use 'pve-hwid hold %u', which writes it",
-                                vmid, vmid)
-                      : err_set(&err, -EINVAL, "VM %u is still %s", vmid, on_hold);
-    }
-    if (rc < 0) {
-        fail(call, vmid, rc, &err);
-        return;
-    }
-    server_call_reply(call, json_pack("{s:s}", "detail", on_hold == NULL ? "" : on_hold));
-}
-
-static void method_hold(struct server_call *call, void *userdata)
-{
-    hold_changed(call, userdata, true);
-}
-
-static void method_resume(struct server_call *call, void *userdata)
-{
-    hold_changed(call, userdata, false);
-}
-
-/* --- running
- * -------------------------------------------------------------------------------------------- */
-
-struct running {
-    struct server_call *call;
-    struct engine_question *question;
-    uint32_t vmid;
-};
-
-static void on_running_gone(void *userdata)
-{
-    struct running *running = userdata;
-
-    engine_running_forget(running->question);
-    server_call_reply(running->call, json_object()); /* nobody hears it */
-    free(running);
-}
-
-static void on_running(void *userdata, bool runs, const struct err *err)
-{
-    struct running *running = userdata;
-
-    server_call_on_gone(running->call, NULL, NULL);
-    if (err != NULL) {
-        fail(running->call, running->vmid, -EIO, err);
-    } else {
-        server_call_reply(running->call, json_pack("{s:b}", "running", (int)runs));
-    }
-    free(running);
-}
-
-static void method_running(struct server_call *call, void *userdata)
-{
-    struct methods *methods = userdata;
-    struct wire_fields f = {.object = server_call_parameters(call)};
-    int64_t vmid = wire_get_int(&f, "vmid", WIRE_NEEDED, WIRE_VMID_MIN, WIRE_VMID_MAX);
-    const char *node = wire_get_string(&f, "node", WIRE_NEEDED);
-    struct err err = {"out of memory"};
-    struct running *running;
-
-    if (!wire_fields_done(&f)) {
-        server_call_bad(call, f.bad);
-        return;
-    }
-    if (!survey_is_node_name(node)) { /* it becomes part of a path of the API */
-        server_call_bad(call, "node");
-        return;
-    }
-    running = calloc(1, sizeof(*running));
-    if (running == NULL || engine_running(methods->engine, (uint32_t)vmid, node, on_running,
-                                          running, &running->question, &err) < 0) {
-        free(running);
-        fail(call, (uint32_t)vmid, -ENOMEM, &err);
-        return;
-    }
-    *running = (struct running){
-        .call = call, .question = running->question, .vmid = (uint32_t)vmid};
-    server_call_on_gone(call, on_running_gone, running);
 }
 
 const struct server_method methods_table[] = {
@@ -591,6 +365,7 @@ const struct server_method methods_table[] = {
     {"io.pvehwid.Report", SERVER_ROOT_ONLY, method_report},
     {"io.pvehwid.Check", SERVER_ROOT_ONLY, method_check},
     {"io.pvehwid.Apply", SERVER_ROOT_ONLY, method_apply},
+    {"io.pvehwid.Verify", SERVER_ROOT_ONLY, method_verify},
     {"io.pvehwid.Undo", SERVER_ROOT_ONLY, method_undo},
     {"io.pvehwid.Hold", SERVER_ROOT_ONLY, method_hold},
     {"io.pvehwid.Resume", SERVER_ROOT_ONLY, method_resume},

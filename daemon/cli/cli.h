@@ -73,6 +73,6 @@ const char *cli_nearest_verb(const struct cli *cli, const char *name);
 
 extern const struct verb verb_adopt, verb_apply, verb_attach, verb_capture, verb_check, verb_detach,
     verb_doctor, verb_help, verb_hold, verb_list, verb_log, verb_match, verb_metrics, verb_move,
-    verb_plan, verb_resume, verb_setup, verb_status, verb_undo, verb_version;
+    verb_plan, verb_resume, verb_setup, verb_status, verb_undo, verb_verify, verb_version;
 
 #endif

@@ -192,16 +192,21 @@ static enum cli_exit do_one(const struct cli *cli, const struct hook_job *job, u
 static enum cli_exit do_all(const struct cli *cli, const struct hook_job *job, json_t *list)
 {
     enum cli_exit worst = CLI_OK;
+    size_t n = 0;
 
     for (size_t i = 0; i < job->vms.n; i++) {
         const struct vm_hook *vm = &job->vms.items[i];
 
         if (vm->is_here && job->wants(vm)) {
+            n++;
             worst = cli_worst(worst, do_one(cli, job, vm->vmid, list));
         } else if (!vm->is_here && job->wants(vm)) {
             cli_note(cli, "VM %u is on node %s; run there: pve-hwid %s --all", (unsigned)vm->vmid,
                      vm->node, job->doing);
         }
+    }
+    if (n == 0 && !cli->json) {
+        out_printf(&cli->out, OUT_PLAIN, "There is no VM on this node to %s.\n", job->doing);
     }
     return worst;
 }

@@ -12,10 +12,10 @@
 #include "cli/help.h"
 
 static const struct verb *const verbs[] = {
-    &verb_setup, &verb_attach,  &verb_detach, &verb_capture, &verb_match,
-    &verb_move,  &verb_adopt,   &verb_plan,   &verb_check,   &verb_apply,
-    &verb_undo,  &verb_hold,    &verb_resume, &verb_status,  &verb_list,
-    &verb_log,   &verb_metrics, &verb_doctor, &verb_help,    &verb_version,
+    &verb_setup,  &verb_attach, &verb_detach,  &verb_capture, &verb_match, &verb_move,
+    &verb_adopt,  &verb_plan,   &verb_check,   &verb_verify,  &verb_apply, &verb_undo,
+    &verb_hold,   &verb_resume, &verb_status,  &verb_list,    &verb_log,   &verb_metrics,
+    &verb_doctor, &verb_help,   &verb_version,
 };
 
 /* A full disk behind `pve-hwid capture x.vmx > 105.json` must not look like success. */

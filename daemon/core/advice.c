@@ -6,20 +6,21 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "core/setup.h" /* the names that it gives to user and role */
 
 static char *grant(const char *path, const char *privileges, bool all)
 {
     if (str_starts(path, "/sdn/")) {
-        return str_printf("pveum acl modify %s --users " ADVICE_USER " --roles PVESDNUser", path);
+        return str_printf("pveum acl modify %s --users " SETUP_USER " --roles PVESDNUser", path);
     }
     if (str_starts(path, "/storage/")) {
-        return str_printf("pveum acl modify %s --users " ADVICE_USER " --roles PVEDatastoreUser",
+        return str_printf("pveum acl modify %s --users " SETUP_USER " --roles PVEDatastoreUser",
                           path);
     }
     if (all) {
-        return str_dup("pveum acl modify /vms --users " ADVICE_USER " --roles " ADVICE_ROLE);
+        return str_dup("pveum acl modify /vms --users " SETUP_USER " --roles " SETUP_ROLE);
     }
-    return str_printf("pveum role modify " ADVICE_ROLE " --append 1 --privs \"%s\"", privileges);
+    return str_printf("pveum role modify " SETUP_ROLE " --append 1 --privs \"%s\"", privileges);
 }
 
 char *advice_missing(const char *path, const char *privileges, bool all)
@@ -65,7 +66,7 @@ char *advice_refusal(int status, const char *message)
     if (status == 401) {
         return str_printf("PVE does not accept the API token of pve-hwid (%s): it has expired, was "
                           "removed, or is not the one in the token file. Look: pveum user token "
-                          "list " ADVICE_USER "; after a change: systemctl restart pve-hwidd",
+                          "list " SETUP_USER "; after a change: systemctl restart pve-hwidd",
                           message);
     }
     return status == 403 ? missing_in(message) : NULL;

@@ -10,10 +10,6 @@
 
 #include <stdbool.h>
 
-/* The names that README and packaging give to user and role. */
-#define ADVICE_USER "pve-hwid@pve"
-#define ADVICE_ROLE "HwidDaemon"
-
 /* A sentence. `privileges`: separated by blanks; `all`: every one that the daemon needs there is
  * missing, so that it is the role itself that was not given. NULL: no memory. */
 char *advice_missing(const char *path, const char *privileges, bool all);

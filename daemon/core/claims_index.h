@@ -5,7 +5,7 @@
 
 #include "core/claims.h"
 
-enum { CLAIMS_NONE = UINT32_MAX };
+#define CLAIMS_NONE UINT32_MAX /* no enumerator: ISO C wants those to be an int */
 
 /* One key of one owner: in the chain of its hash, and in that of its owner. */
 struct claims_entry {

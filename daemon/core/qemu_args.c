@@ -164,3 +164,84 @@ int qemu_args_set(const char *args, const char *id, const char *property, char *
     }
     return rc;
 }
+
+/* --- a running QEMU ----------------------------------------------------------------------------
+ */
+
+/* The word behind the next `-option` from *at on; NULL: there is none. */
+static const char *next_of(const char **at, const char *end, const char *option)
+{
+    bool ours = false;
+
+    while (*at < end) {
+        const char *word = *at;
+        const char *nul = memchr(word, '\0', (size_t)(end - word));
+
+        if (nul == NULL) {
+            break; /* cut off: it says nothing whole */
+        }
+        *at = nul + 1;
+        if (ours) {
+            return word;
+        }
+        ours = word[0] == '-' && str_equal(word + 1 + (word[1] == '-'), option);
+    }
+    return NULL;
+}
+
+int qemu_argv_smbios(const char *argv, size_t len, int type, const char *key, char **ret)
+{
+    CLEANUP_FREE char *found = NULL;
+    const char *at = argv;
+    const char *word;
+
+    while ((word = next_of(&at, argv + len, "smbios")) != NULL) {
+        int rc = read_smbios(word, type, key, &found);
+
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    *ret = STEAL(found);
+    return 0;
+}
+
+/* `key` of one device, if it is that one. */
+static int read_device(const char *word, const char *id, const char *key, char **ret)
+{
+    CLEANUP(buf_fini) struct buf option = BUF_INIT(0);
+    CLEANUP_FREE char *found = NULL;
+    bool ours = false, first = true;
+
+    for (; next_option(&word, &option); first = false) {
+        const char *text = option.data != NULL ? option.data : "";
+        const char *value = key == NULL ? (first ? text : NULL) : value_of(&option, key);
+
+        if (option.error != 0 || (value != NULL && str_replace(&found, value) < 0)) {
+            return -ENOMEM;
+        }
+        ours = ours || str_equal(value_of(&option, "id"), id);
+    }
+    if (ours) {
+        free(*ret);
+        *ret = STEAL(found);
+    }
+    return 0;
+}
+
+int qemu_argv_device(const char *argv, size_t len, const char *id, const char *key, char **ret)
+{
+    CLEANUP_FREE char *found = NULL;
+    const char *at = argv;
+    const char *word;
+
+    while ((word = next_of(&at, argv + len, "device")) != NULL) {
+        int rc = read_device(word, id, key, &found);
+
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    *ret = STEAL(found);
+    return 0;
+}

@@ -162,7 +162,8 @@ static int look_again(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
     const struct api_reply *reply = event->reply;
-    bool passing = reconcile_is_passing(reply) || reconcile_is_checksum(reply);
+    bool passing = reconcile_is_passing(reply) || reconcile_is_checksum(reply) ||
+                   reconcile_is_vm_locked(reply);
 
     if (reply->result != API_OK && reply->message != NULL &&
         str_replace(&r->step_error, reply->message) < 0) {
@@ -193,12 +194,44 @@ int reconcile_on_revert(struct reconcile *r, const struct reconcile_event *event
     return look_again(r, event, out);
 }
 
+/* Of r->reverts, what set_back does not set: the new slot, where its value is pending as well. With
+ * it left there, the call would attach the volume twice. The caller's; *ret NULL: nothing. */
+static int reverts_besides(const struct reconcile *r, char **ret)
+{
+    CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
+    CLEANUP_FREE char *keys = str_dup(r->reverts);
+    char *state = NULL;
+
+    *ret = NULL;
+    if (r->reverts != NULL && keys == NULL) {
+        return -ENOMEM;
+    }
+    for (char *key = keys == NULL ? NULL : strtok_r(keys, ",", &state); key != NULL;
+         key = strtok_r(NULL, ",", &state)) {
+        bool set = str_equal(key, r->revert_slot) ||
+                   (str_equal(key, "boot") && r->revert_boot != NULL);
+
+        if (!set) {
+            buf_addf(&out, "%s%s", out.len > 0 ? "," : "", key);
+        }
+    }
+    if (out.error != 0) {
+        return out.error;
+    }
+    *ret = out.len > 0 ? buf_steal(&out) : NULL;
+    return 0;
+}
+
 int reconcile_enter_set_back(struct reconcile *r, struct reconcile_action *out)
 {
     const struct api_param slot = {.key = r->revert_slot, .value = r->revert_value};
+    CLEANUP_FREE char *besides = NULL;
 
-    return reconcile_request(requests_set_back(r->params.vm, &slot, r->revert_boot, r->digest),
-                             out);
+    if (reverts_besides(r, &besides) < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_request(
+        requests_set_back(r->params.vm, &slot, r->revert_boot, besides, r->digest), out);
 }
 
 int reconcile_on_set_back(struct reconcile *r, const struct reconcile_event *event,
@@ -291,7 +324,7 @@ static int put_disk_back(struct reconcile *r, const struct plan_step *step,
 {
     if (str_replace(&r->revert_slot, step->probe) < 0 ||
         str_replace(&r->revert_value, step->probe_value) < 0 ||
-        str_replace(&r->revert_keys, step->probe) < 0 ||
+        str_replace(&r->revert_keys, step->probe) < 0 || str_replace(&r->reverts, NULL) < 0 ||
         /* In turns without it: a device of that order may be gone by now. */
         str_replace(&r->revert_boot, r->revert_tries % 2 == 0 ? boot_before(step) : NULL) < 0) {
         return -ENOMEM;

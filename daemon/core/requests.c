@@ -180,13 +180,13 @@ struct api_request *requests_revert(struct requests_vm vm, const char *keys,
 }
 
 struct api_request *requests_set_back(struct requests_vm vm, const struct api_param *slot,
-                                      const char *boot, const char *digest)
+                                      const char *boot, const char *revert, const char *digest)
 {
     CLEANUP(api_request_freep)
     struct api_request *request = request_for(vm, API_PUT, "config");
 
     if (request == NULL || !add(request, slot->key, slot->value) || !add(request, "boot", boot) ||
-        !add(request, "digest", digest)) {
+        !add(request, "revert", revert) || !add(request, "digest", digest)) {
         return NULL;
     }
     return STEAL(request);

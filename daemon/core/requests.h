@@ -40,9 +40,11 @@ struct api_request *requests_revert(struct requests_vm vm, const char *keys,
                                     const struct api_param *values, size_t n_values,
                                     const char *digest);
 /* PUT of one or two options to given values: the second way back of a move (06q). boot may be NULL.
+ * `revert`: what else the move left pending, else the new slot would get the volume, too; NULL:
+ * none.
  */
 struct api_request *requests_set_back(struct requests_vm vm, const struct api_param *slot,
-                                      const char *boot, const char *digest);
+                                      const char *boot, const char *revert, const char *digest);
 
 /* PVE's answer to any of these where that node does not have the VM (any more). */
 bool requests_vm_is_gone(const struct api_reply *reply);

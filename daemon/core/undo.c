@@ -8,6 +8,8 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/drive.h"
+#include "core/netdev.h"
 #include "core/record.h"
 
 enum { UNDO_NAMED_MAX = 5 }; /* change sets named in the sentence: the newest */
@@ -183,10 +185,48 @@ static void part_fini(struct part *part)
     *part = (struct part){0};
 }
 
+/* Steps as we make them, and no others: whatever else stands in a journal is never sent to PVE. */
+static bool is_option_of_ours(const char *option)
+{
+    static const char *const options[] = {"smbios1", "machine", "scsihw", "boot", "bootdisk"};
+    struct drive_slot slot;
+    int index;
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        if (str_equal(option, options[i])) {
+            return true;
+        }
+    }
+    return drive_slot_parse(option, &slot) || netdev_key_index(option, &index);
+}
+
+static bool is_step_of_ours(const struct plan_step *step)
+{
+    struct drive_slot slot;
+    size_t disks = 0;
+
+    for (size_t i = 0; i < step->n_sets; i++) {
+        bool disk = drive_slot_parse(step->sets[i].option, &slot);
+
+        disks += disk;
+        if (!is_option_of_ours(step->sets[i].option) || (disk && step->sets[i].value == NULL)) {
+            return false;
+        }
+    }
+    if (step->probe == NULL) {
+        return disks == 0 && step->remove == NULL;
+    }
+    return disks == 1 && drive_slot_parse(step->probe, &slot) &&
+           (step->remove == NULL || str_equal(step->remove, step->probe));
+}
+
 static int open_part(struct part *part, const json_t *record)
 {
     int rc = record_steps_from_json(json_object_get(record, "steps"), &part->steps, &part->n);
 
+    for (size_t i = 0; rc == 0 && i < part->n; i++) {
+        rc = is_step_of_ours(&part->steps[i]) ? 0 : -EINVAL;
+    }
     if (rc < 0) {
         return rc;
     }

@@ -87,3 +87,14 @@ int proc_read_title(const char *root, pid_t pid, char *text, size_t size)
 {
     return read_small(root, pid, "cmdline", text, size);
 }
+
+int proc_read_cmdline(const char *root, pid_t pid, struct buf *text)
+{
+    char path[PATH_MAX_HERE];
+    int len = snprintf(path, sizeof(path), "%s/%d/cmdline", root, (int)pid);
+    int rc = len < 0 || (size_t)len >= sizeof(path)
+                 ? -ENAMETOOLONG
+                 : file_read(AT_FDCWD, path, FILE_NOFOLLOW, text, NULL);
+
+    return rc == -ENOENT ? -ESRCH : rc;
+}

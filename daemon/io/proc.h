@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
+
 struct proc_stat {
     pid_t parent;
     uint64_t start; /* field 22: clock ticks since boot; with the pid it names a process for good */
@@ -21,5 +23,8 @@ int proc_read_stat(const char *root, pid_t pid, struct proc_stat *ret_stat);
 /* The title (cmdline up to its first NUL byte), cut to size - 1 bytes. Kernel threads and zombies
  * have "". -ESRCH. */
 int proc_read_title(const char *root, pid_t pid, char *text, size_t size);
+
+/* The whole command line, a NUL behind each word; `text` has the limit. -ESRCH, -EFBIG, -ENOMEM. */
+int proc_read_cmdline(const char *root, pid_t pid, struct buf *text);
 
 #endif

@@ -28,9 +28,10 @@ static void check_plan(const struct plan *plan)
 
             disks += disk;
             assert(!disk || step->sets[j].value != NULL);
+            assert(!str_starts(step->sets[j].option, "unused") &&
+                   !str_equal(step->sets[j].option, "force"));
         }
-        /* A last call of options may hold what a journal calls one; a disk's call has its disk. */
-        assert(step->probe == NULL || disks >= 1);
+        assert(step->probe == NULL ? disks == 0 && step->remove == NULL : disks == 1);
         assert(step->remove == NULL || str_equal(step->remove, step->probe));
     }
 }

@@ -25,7 +25,7 @@ RUN = ("systemd-sysv dbus python3 openssl procps libcurl4 libexpat1 libjansson4 
 BUILD = ("dpkg-dev gcc make debhelper libcurl4-openssl-dev libexpat1-dev libjansson-dev libsystemd-dev "
          "pkgconf uuid-dev lintian").split()
 KEPT_FOR = 14 * 24 * 3600       # seconds: security updates come in with the next one
-BOOT_LIMIT = 60
+BOOT_LIMIT = 180
 
 
 class Unable(Exception):

@@ -40,10 +40,10 @@ def configure(on, **more):
     on.write("etc/pve-hwid/pve-hwid.conf", on.config_text(**more))
 
 
-def environment(node):
+def environment(node, verb=None):
     bin_dir = os.path.join(TOP, "tests", "pvesim", "bin")
-    # The program makes itself undumpable where it sees a secret, and a leak checker cannot attach then.
-    asan = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    # `setup` makes itself undumpable, since it sees a secret, and a leak checker cannot attach then.
+    asan = os.environ.get("ASAN_OPTIONS", "") + (":detect_leaks=0" if verb == "setup" else "")
     return {**os.environ, "PATH": f"{bin_dir}:/usr/sbin:/usr/bin:/sbin:/bin", "PVESIM_ROOT": node.root,
             "ASAN_OPTIONS": asan}
 
@@ -61,7 +61,7 @@ def root(node, verb, *argv, check=False):
     """One of our commands as root types it."""
     more = ["--socket", node.path("run/pve-hwid/socket")] if verb in ("attach", "doctor") else []
     return node.run(node.path("usr/bin/pve-hwid"), verb, "--root", node.root, *more, *argv,
-                    env=environment(node), check=check, timeout=120)
+                    env=environment(node, verb), check=check, timeout=120)
 
 
 def root_json(node, verb, *argv):

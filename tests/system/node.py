@@ -30,6 +30,29 @@ ROOT_TOKEN = "root@pam!test"
 PRIVS = "VM.Audit,VM.Config.HWType,VM.Config.Disk,VM.Config.Network,VM.Config.Options,VM.PowerMgmt"
 
 
+# The bytes 56 4d 1a 9b 00 11 22 33 44 55 66 77 88 99 aa bb, as VMware's guest read them: VM 105.
+UUID = "9b1a4d56-1100-3322-4455-66778899aabb"
+SERIAL = "VMware-56 4d 1a 9b 00 11 22 33-44 55 66 77 88 99 aa bb"
+MAC = "00:50:56:8a:01:02"
+
+
+def machine_of(vmid):
+    """(uuid, serial, MAC) of the machine that VM is: no identity is given to two of them."""
+    if vmid == 105:
+        return UUID, SERIAL, MAC
+    tail = f"{vmid:08x}"
+    return (UUID[:-8] + tail, SERIAL[:-11] + " ".join(tail[i:i + 2] for i in range(0, 8, 2)),
+            f"00:50:56:{vmid >> 16 & 63:02x}:{vmid >> 8 & 255:02x}:{vmid & 255:02x}")
+
+
+def as_machine_of(vmid, value):
+    """A fingerprint as VM 105 has it, for another VM: that one's own identity, all else the same."""
+    text = json.dumps(value)
+    for common, own in zip((UUID, SERIAL, MAC), machine_of(vmid)):
+        text = text.replace(common, own)
+    return json.loads(text)
+
+
 class Timeout(AssertionError):
     pass
 
@@ -145,7 +168,7 @@ class Node:
         with open(self.path("server.log"), "a", encoding="utf-8") as log:
             self.server = subprocess.Popen([PVESIM, "serve", self.root], stdin=subprocess.DEVNULL,
                                            stdout=log, stderr=log)
-        wait_for("pvesim serves", lambda: os.path.exists(port_file))
+        wait_for("pvesim serves", lambda: os.path.exists(port_file), 60)
         self.port = int(self.read("pvesim/port"))
 
     def stop_server(self):
@@ -247,7 +270,10 @@ class Node:
     def set_conf(self, vmid, text):
         return self.write(self.conf_path(vmid), text)
 
-    def fingerprint(self, vmid, value, cluster=False):
+    def fingerprint(self, vmid, value, cluster=False, twin=False):
+        """An object becomes that VM's own machine, unless it shall be the twin of VM 105."""
+        if not isinstance(value, str) and not twin:
+            value = as_machine_of(vmid, value)
         text = value if isinstance(value, str) else json.dumps(value, indent=2) + "\n"
         where = "etc/pve/pve-hwid" if cluster else "etc/pve-hwid/fingerprints"
         return self.write(f"{where}/{vmid}.json", text)

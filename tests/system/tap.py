@@ -19,7 +19,7 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from node import BUILD, Node, wait_for  # noqa: E402  (the path had to be set first)
+from node import BUILD, MAC, SERIAL, UUID, Node, machine_of, wait_for  # noqa: E402  (the path had to be set first)
 
 # Leaks and undefined behaviour end a program with a code of their own, so that a test fails.
 os.environ.setdefault("ASAN_OPTIONS", "exitcode=99")
@@ -27,12 +27,8 @@ os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:exitcode=99:print_stackt
 
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:")
 
-# The bytes 56 4d 1a 9b 00 11 22 33 44 55 66 77 88 99 aa bb, as VMware's guest read them, and as an
-# import that takes the text for the bytes writes them.
-UUID = "9b1a4d56-1100-3322-4455-66778899aabb"
+# VM 105, as an import that takes the text for the bytes writes it.
 UUID_RFC = "564d1a9b-0011-2233-4455-66778899aabb"
-SERIAL = "VMware-56 4d 1a 9b 00 11 22 33-44 55 66 77 88 99 aa bb"
-MAC = "00:50:56:8a:01:02"
 
 
 class Skip(Exception):
@@ -95,15 +91,16 @@ def differs_no_more(node, vmid):
     """The VM's file is as fingerprint() says."""
     conf = node.conf(vmid)
     found = smbios(conf["smbios1"])
-    equal((found["uuid"], found.get("serial")), (UUID, SERIAL), "identity")
+    uuid, serial, mac = machine_of(vmid)
+    equal((found["uuid"], found.get("serial")), (uuid, serial), "identity")
     assert re.match(r"pc-q35-(9\.\d|1\d\.\d)", conf["machine"]), f"machine: {conf['machine']}"
-    contains(conf["net0"].lower(), f"vmxnet3={MAC}", "net0")
+    contains(conf["net0"].lower(), f"vmxnet3={mac}", "net0")
     assert "sata0" in conf and "scsi0" not in conf, f"disks: {sorted(conf)}"
     return conf
 
 
 def has_identity(node, vmid):
-    return smbios(node.conf(vmid)["smbios1"]).get("uuid") == UUID
+    return smbios(node.conf(vmid)["smbios1"]).get("uuid") == machine_of(vmid)[0]
 
 
 def changing(node, vmid=None):

@@ -6,7 +6,7 @@ import json
 import os
 
 import tap
-from admin import bare_node, join, root, root_json, setup, tool
+from admin import bare_node, environment, join, root, root_json, setup, tool
 from node import wait_for
 from tap import contains, differs_no_more, equal, fingerprint, imported, lacks, small_fingerprint
 
@@ -173,6 +173,7 @@ def test_all_means_this_node_and_those_with_a_fingerprint():
         answer, code = root_json(node, "detach", "--all")
         equal((code, [(v["vmid"], v["state"]) for v in answer["vms"]]),
               (0, [(105, "done"), (106, "done")]), "detach --all")
+        equal(root(node, "detach", "--all").stdout, "There is no VM on this node to detach.\n", "again")
 
 
 def test_locked_vm_is_left_alone():
@@ -227,7 +228,6 @@ def test_old_note_is_never_taken_for_a_former_hook():
 
 def test_killed_between_any_two_steps_a_vm_keeps_a_hook_that_runs():
     """qm is replaced by one that does nothing, or everything, and dies with its parent."""
-    from admin import environment
     for what in ("attach", "detach"):
         for when in ("before", "after"):
             with bare_node() as node:

@@ -13,8 +13,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fleet import (api_start, at_most_one_start, disks_are_whole, exit_of, fold, in_threads,
                    ok_starts, quick_vm, say, settled, wait_task)
-from node import PVESIM, TOKEN, read_lines
-from tap import UUID, checked_node, disks, faults, fingerprint, run, smbios, wait_for
+from node import PVESIM, TOKEN, machine_of, read_lines
+from tap import checked_node, disks, faults, fingerprint, run, smbios, wait_for
 
 NODES = 8
 FIRST = 101
@@ -176,7 +176,7 @@ def is_told(node, vmid):
 
 def is_right(node, vmid):
     conf = node.conf(vmid)
-    return (smbios(conf["smbios1"])["uuid"] == UUID and conf["net0"].startswith("vmxnet3=")
+    return (smbios(conf["smbios1"])["uuid"] == machine_of(vmid)[0] and conf["net0"].startswith("vmxnet3=")
             and conf["machine"].startswith("pc-q35-") and {"sata0", "sata1"} <= set(conf))
 
 

@@ -164,8 +164,17 @@ def test_verbs_with_a_daemon():
         told(node, "apply", "106")
         told(node, "apply", "106")
         told(node, "apply", "107", code=1)
+        told(node, "verify", "106")
+        told(node, "undo", "106", "--dry-run", *hold, code=3)
+        told(node, "undo", "106", *hold)
+        told(node, "undo", "106", *hold, code=1)
+        told(node, "resume", "106", *hold)
         told(node, "metrics")
         told(node, "status", code=1)
+        node.vm(121, imported(121))
+        told(node, "move", "108", "121", "--dry-run", *hold, code=3)
+        told(node, "move", "108", "121", *hold)
+        told(node, "adopt", "121", *hold)
         kinds = {r["type"] for r in told(node, "log", "105")["records"]}
         kinds |= {r["type"] for r in told(node, "log", "106")["records"]}
         assert kinds >= {"held", "begin", "step", "end", "start", "started", "hold", "resume"}, kinds

@@ -7,7 +7,7 @@ import re
 import stat
 
 import tap
-from admin import bare_node, configure, join, root, root_json, setup, tool, tool_json
+from admin import bare_node, configure, environment, join, root, root_json, setup, tool, tool_json
 from node import PRIVS, wait_for
 from tap import contains, differs_no_more, equal, fingerprint, imported, lacks
 
@@ -162,8 +162,7 @@ def test_words_of_pve_are_passed_on():
         os.makedirs(node.path("bin"))
         node.write("bin/pveum", "#!/bin/sh\ncase \"$*\" in *add*) echo \"create role failed: can't lock "
                    "file '/etc/pve/user.cfg.lck' - got timeout\" >&2; exit 4;; esac\necho '[]'\n", 0o755)
-        from admin import environment
-        env = environment(node)
+        env = environment(node, "setup")
         env["PATH"] = node.path("bin") + ":" + env["PATH"]
         result = node.run(node.path("usr/bin/pve-hwid"), "setup", "--no-start", "--root", node.root,
                           env=env, check=False)

@@ -414,6 +414,7 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
     driver_say(d, "CRASH", "");
     end(d);
     d->lives++;
+    fake_pve_forget_probes(&d->pve);
     d->retry_hold = false; /* the debt is in the journal */
     driver_replay_memory(d);
     if (d->raw_start_in_crash) {

@@ -152,91 +152,125 @@ static void go_away(struct fake_pve *pve)
     pve->running = false;
 }
 
-/* True: the answer is in `reply` already. */
+static void lose(struct fake_pve *pve)
+{
+    pve->now_ms += LOST_MS;
+}
+
+static void time_out(struct fake_pve *pve)
+{
+    pve->flock_calls += 3;
+}
+
+static void make_stale(struct fake_pve *pve)
+{
+    pve->stale = true; /* no digest fits the next changing call */
+}
+
+static void take_volume(struct fake_pve *pve)
+{
+    pve->away_until_ms = pve->now_ms + AWAY_MS;
+}
+
+static void blink(struct fake_pve *pve)
+{
+    pve->blinks = true;
+}
+
+static void take_storage(struct fake_pve *pve)
+{
+    pve->storage_until_ms = pve->now_ms + AWAY_MS;
+}
+
+static void break_soon(struct fake_pve *pve)
+{
+    pve->half_writes = 1 + (unsigned)(pve->now_ms / 30 % 4); /* any */
+}
+
+static void start_it(struct fake_pve *pve)
+{
+    (void)fake_pve_start_by_others(pve, true); /* or not: both is fine */
+}
+
+static void start_raw(struct fake_pve *pve)
+{
+    (void)fake_pve_start_by_others(pve, false); /* likewise */
+}
+
+static void edit_other(struct fake_pve *pve)
+{
+    edit(pve, "tags", "edited");
+}
+
+static void edit_same(struct fake_pve *pve)
+{
+    edit(pve, "smbios1", "uuid=11111111-2222-3333-4444-555555555555");
+}
+
+static void remove_fingerprint(struct fake_pve *pve)
+{
+    set_fingerprint(pve, NULL);
+}
+
+static void edit_fingerprint(struct fake_pve *pve)
+{
+    set_fingerprint(pve, pve->edited_fingerprint);
+}
+
+static void break_fingerprint(struct fake_pve *pve)
+{
+    set_fingerprint(pve, "{ not a fingerprint");
+}
+
+static void (*const effects[FAULT_KINDS])(struct fake_pve *) = {
+    [FAULT_LOST_BEFORE] = lose,
+    [FAULT_LOCK_TIMEOUT] = time_out,
+    [FAULT_CHECKSUM] = make_stale,
+    [FAULT_VM_LOCKED] = lock_for_backup,
+    [FAULT_VOLUME_AWAY] = take_volume,
+    [FAULT_VOLUME_BLINKS] = blink,
+    [FAULT_STORAGE_AWAY] = take_storage,
+    [FAULT_STARTED] = start_it,
+    [FAULT_STARTED_RAW] = start_raw,
+    [FAULT_EDITED_OTHER] = edit_other,
+    [FAULT_EDITED_SAME] = edit_same,
+    [FAULT_FP_REMOVED] = remove_fingerprint,
+    [FAULT_FP_EDITED] = edit_fingerprint,
+    [FAULT_FP_BROKEN] = break_fingerprint,
+    [FAULT_VM_GONE] = go_away,
+    [FAULT_STOPPED] = fake_pve_stop_by_others,
+    [FAULT_DETACHED] = detach,
+    [FAULT_SNAPSHOT] = take_snapshot,
+    [FAULT_STARTED_BACKUP] = fake_pve_start_by_backup,
+    [FAULT_EDITED_DISK] = edit_disk,
+    [FAULT_EDITED_BOOT] = edit_boot,
+    [FAULT_HALF] = break_soon,
+};
+
+/* Instead of PVE's own answer; FAULT_LOST_AFTER: fake_pve_call() drops that. */
+static const struct {
+    int status; /* as fake_pve_refuse() takes it */
+    const char *message;
+} answers[FAULT_KINDS] = {
+    [FAULT_UNREACHABLE] = {0, "Connection refused"},
+    [FAULT_LOST_BEFORE] = {504, "no answer"},
+    [FAULT_OVERLOAD] = {503, "Service Unavailable"},
+    [FAULT_FORBIDDEN] = {403, "Permission check failed (/vms/105, VM.Config.Disk)"},
+};
+
 bool fake_pve_strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api_reply *reply)
 {
-    switch (kind) {
-    case FAULT_UNREACHABLE:
-        fake_pve_refuse(reply, 0, str_dup("Connection refused"));
-        return true;
-    case FAULT_LOST_BEFORE:
-        pve->now_ms += LOST_MS;
-        fake_pve_refuse(reply, 504, str_dup("no answer"));
-        return true;
-    case FAULT_OVERLOAD:
-        fake_pve_refuse(reply, 503, str_dup("Service Unavailable"));
-        return true;
-    case FAULT_FORBIDDEN:
-        fake_pve_refuse(reply, 403, str_dup("Permission check failed (/vms/105, VM.Config.Disk)"));
-        return true;
-    case FAULT_LOST_AFTER:
-        return false; /* fake_pve_call() drops the answer */
-    case FAULT_LOCK_TIMEOUT:
-        pve->flock_calls += 3;
-        return false;
-    case FAULT_CHECKSUM:
-        pve->stale = true; /* no digest fits the next changing call */
-        return false;
-    case FAULT_VM_LOCKED:
-        lock_for_backup(pve);
-        return false;
-    case FAULT_VOLUME_AWAY:
-        pve->away_until_ms = pve->now_ms + AWAY_MS;
-        return false;
-    case FAULT_VOLUME_BLINKS:
-        pve->blinks = true;
-        return false;
-    case FAULT_STORAGE_AWAY:
-        pve->storage_until_ms = pve->now_ms + AWAY_MS;
-        return false;
-    case FAULT_STARTED:
-    case FAULT_STARTED_RAW:
-        (void)fake_pve_start_by_others(pve, kind == FAULT_STARTED); /* or not: both is fine */
-        return false;
-    case FAULT_EDITED_OTHER:
-        edit(pve, "tags", "edited");
-        return false;
-    case FAULT_EDITED_SAME:
-        edit(pve, "smbios1", "uuid=11111111-2222-3333-4444-555555555555");
-        return false;
-    case FAULT_FP_REMOVED:
-        set_fingerprint(pve, NULL);
-        return false;
-    case FAULT_FP_EDITED:
-        set_fingerprint(pve, pve->edited_fingerprint);
-        return false;
-    case FAULT_FP_BROKEN:
-        set_fingerprint(pve, "{ not a fingerprint");
-        return false;
-    case FAULT_VM_GONE:
-        go_away(pve);
-        return false;
-    case FAULT_GARBAGE:
+    if (effects[kind] != NULL) {
+        effects[kind](pve);
+    }
+    if (kind == FAULT_GARBAGE) {
+        pve->garbled = true;
         *reply = (struct api_reply){.result = API_OK, .status = 200, .data = json_string("?")};
         return true;
-    case FAULT_STOPPED:
-        fake_pve_stop_by_others(pve);
-        return false;
-    case FAULT_DETACHED:
-        detach(pve);
-        return false;
-    case FAULT_SNAPSHOT:
-        take_snapshot(pve);
-        return false;
-    case FAULT_STARTED_BACKUP:
-        fake_pve_start_by_backup(pve);
-        return false;
-    case FAULT_EDITED_DISK:
-        edit_disk(pve);
-        return false;
-    case FAULT_EDITED_BOOT:
-        edit_boot(pve);
-        return false;
-    case FAULT_HALF:
-        pve->half_writes = 1 + (unsigned)(pve->now_ms / 30 % 4); /* any */
-        return false;
-    case FAULT_KINDS:
-        break;
     }
-    abort();
+    if (answers[kind].message == NULL) {
+        return false;
+    }
+    fake_pve_refuse(reply, answers[kind].status, str_dup(answers[kind].message));
+    return true;
 }

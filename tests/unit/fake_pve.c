@@ -204,7 +204,7 @@ static void end_lock(struct fake_pve *pve)
 
 void fake_pve_stop(struct fake_pve *pve)
 {
-    pve->running = false;
+    pve->running = pve->told_started = false;
     fake_pve_apply_pending(pve);
 }
 
@@ -224,6 +224,9 @@ void fake_pve_stop_by_others(struct fake_pve *pve)
 
 static void our_start(struct fake_pve *pve, struct api_reply *reply)
 {
+    if (pve->told_started) {
+        fake_pve_problem(pve, "a start was asked for twice, and the first had ended well");
+    }
     pve->start_calls++;
     free(pve->task_exit);
     pve->task_exit = start(pve, true, "qmstart");
@@ -239,6 +242,7 @@ static void task_status(struct fake_pve *pve, struct api_reply *reply)
         ok(reply, json_pack("{s:s}", "status", "running"));
         return;
     }
+    pve->told_started = pve->task_exit == NULL && pve->running;
     ok(reply, json_pack("{s:s, s:s}", "status", "stopped", "exitstatus",
                         pve->task_exit == NULL ? "OK" : pve->task_exit));
 }
@@ -276,6 +280,12 @@ static void answer(struct fake_pve *pve, const struct api_request *request, stru
         fake_pve_problem(pve, "an unknown call: %s", request->path);
         fake_pve_refuse(reply, 501, str_dup("not implemented"));
     }
+}
+
+void fake_pve_forget_probes(struct fake_pve *pve)
+{
+    fake_map_fini(&pve->probed);
+    pve->probed = (struct fake_map){0};
 }
 
 void fake_pve_calm(struct fake_pve *pve)
@@ -343,6 +353,7 @@ void fake_pve_fini(struct fake_pve *pve)
     fake_map_fini(&pve->deletes);
     fake_map_fini(&pve->volumes);
     fake_map_fini(&pve->unread);
+    fake_map_fini(&pve->probed);
     for (size_t i = 0; i < pve->n_snapshots; i++) {
         free(pve->snapshots[i].name);
         free(pve->snapshots[i].head);

@@ -109,6 +109,10 @@ struct fake_pve {
     bool own_start_refused;
 
     /* Somebody else carried out a deletion that was pending of ours. */
+    struct fake_map probed; /* slots whose present value PVE has taken during this reconciliation */
+    bool garbled; /* an answer said 200 to a call that was not carried out: perhaps a probe */
+    bool
+        told_started; /* the task of our start was said to have ended well, and the VM runs since */
     bool harmed_by_others;
     char *detached;        /* volumes that somebody else took off, one a line; NULL: none */
     bool deletes_at_first; /* somebody's deletions were pending in the file as it was found */
@@ -140,6 +144,8 @@ void fake_pve_stop_by_others(struct fake_pve *pve);
 /* One PUT of somebody else, without a digest; NULL: it went through; else PVE's words, the
  * caller's. `value` NULL: the key is deleted. */
 char *fake_pve_edit(struct fake_pve *pve, const char *key, const char *value);
+/* A reconciliation begins: what was probed before does not count. */
+void fake_pve_forget_probes(struct fake_pve *pve);
 /* All that was wrong for a while is over. */
 void fake_pve_calm(struct fake_pve *pve);
 const char *fake_pve_get(const struct fake_pve *pve, const char *key);

@@ -43,6 +43,8 @@ char *fake_pve_digest(const struct fake_pve *pve);
 
 /* Before a PUT of ours, and after it. */
 void fake_watch_before(struct fake_pve *pve, const struct fake_put *put);
+/* Its digest fits, nothing is locked: now it is carried out. */
+void fake_watch_accepted(struct fake_pve *pve, const struct fake_put *put);
 void fake_watch_after(struct fake_pve *pve, const struct fake_put *put,
                       const struct fake_map *before);
 

@@ -404,6 +404,9 @@ char *fake_pve_put(struct fake_pve *pve, const struct api_request *request, int 
     *ret_status = 500;
     error = check(pve, &put);
     if (error == NULL) {
+        if (!pve->unwatched) {
+            fake_watch_accepted(pve, &put);
+        }
         error = carry_out(pve, &put, ret_status);
         pve->n_moved += error == NULL && put.deletes.n > 0;
         if (!pve->unwatched) {

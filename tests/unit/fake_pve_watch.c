@@ -108,6 +108,44 @@ static void watch_set(struct fake_pve *pve, const struct fake_pair *pair)
     }
 }
 
+/* A disk whose volume is away must be found before it is touched, not half way through (06n). */
+static void watch_unprobed(struct fake_pve *pve, const char *slot)
+{
+    if (!pve->garbled && fake_map_get(&pve->conf, slot) != NULL &&
+        fake_map_get(&pve->probed, slot) == NULL) {
+        fake_pve_problem(pve, "%s is moved or changed, and was not probed", slot);
+    }
+}
+
+static void note_probe(struct fake_pve *pve, const struct fake_put *put)
+{
+    for (size_t i = 0; i < put->sets.n && put->reverts.n == 0; i++) {
+        if (fake_pve_is_disk(put->sets.items[i].key)) {
+            fake_map_set(&pve->probed, put->sets.items[i].key, "");
+        }
+    }
+}
+
+void fake_watch_accepted(struct fake_pve *pve, const struct fake_put *put)
+{
+    if (is_harmless(pve, put)) {
+        return;
+    }
+    for (size_t i = 0; i < put->deletes.n; i++) {
+        if (fake_pve_is_disk(put->deletes.items[i].key)) {
+            watch_unprobed(pve, put->deletes.items[i].key);
+        }
+    }
+    for (size_t i = 0; i < put->sets.n; i++) {
+        const struct fake_pair *pair = &put->sets.items[i];
+
+        if (fake_pve_is_disk(pair->key) &&
+            !str_equal(pair->value, fake_map_get(&pve->conf, pair->key))) {
+            watch_unprobed(pve, pair->key);
+        }
+    }
+}
+
 void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
 {
     const char *protection = fake_map_get(&pve->conf, "protection");
@@ -312,6 +350,9 @@ void fake_watch_after(struct fake_pve *pve, const struct fake_put *put,
                       const struct fake_map *before)
 {
     watch_attached_twice(pve);
+    if (before != NULL && is_harmless(pve, put)) {
+        note_probe(pve, put);
+    }
     if (before == NULL || pve->running) {
         return; /* half applied, or pending: what becomes of it is judged in the end */
     }

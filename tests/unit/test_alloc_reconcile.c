@@ -16,6 +16,7 @@
 #include "alloc_fail.h"
 #include "base/str.h"
 #include "core/hold.h"
+#include "core/verify.h"
 #include "driver.h"
 #include "scenarios.h"
 
@@ -72,6 +73,8 @@ static void trouble_survives_any_lack_of_memory(void **state)
         {6, FAULT_CHECKSUM},      /* planned anew */
         {6, FAULT_VOLUME_BLINKS}, /* reverted */
         {6, FAULT_VOLUME_AWAY},   /* stuck */
+        {6, FAULT_HALF},          /* half applied, taken back */
+        {9, FAULT_GARBAGE},       /* no answer at all */
     };
 
     (void)state;
@@ -154,6 +157,28 @@ static int find_no_undo(void *data)
 
     assert_null(undo);
     return rc == -ENOENT ? 0 : rc;
+}
+
+static int verify_a_machine(void *data)
+{
+    static const char argv[] = "kvm\0-smbios\0type=1,serial=y\0-device\0e1000,id=net0,mac=x";
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+    CLEANUP(verify_fini) struct verify v = {0};
+    struct verify_input in = {
+        .status = data, .pending = NULL, .argv = argv, .argv_len = sizeof(argv)};
+    int rc = make_assessment(&a);
+
+    in.assessment = a;
+    return rc < 0 || a->outcome != ASSESS_PLANNED ? rc : verify_make(&in, &v);
+}
+
+static void verifying_survives_any_lack_of_memory(void **state)
+{
+    json_t *status = json_pack("{s:s,s:s}", "status", "running", "running-machine", "pc-q35-9.0");
+
+    (void)state;
+    assert_true(alloc_fail_each(verify_a_machine, status, ALLOC_FAIL_OWN) > 40);
+    json_decref(status);
 }
 
 static void an_undo_survives_any_lack_of_memory(void **state)
@@ -306,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_rewrite_survives_any_lack_of_memory),
         cmocka_unit_test(trouble_survives_any_lack_of_memory),
         cmocka_unit_test(an_answer_survives_any_lack_of_memory),
+        cmocka_unit_test(verifying_survives_any_lack_of_memory),
         cmocka_unit_test(an_undo_survives_any_lack_of_memory),
         cmocka_unit_test(a_hold_survives_any_lack_of_memory),
         cmocka_unit_test(folding_survives_any_lack_of_memory),

@@ -73,10 +73,10 @@ static void changes_carry_what_they_change_and_a_digest(void **state)
           "PUT /nodes/pve1/qemu/105/config sata0=local:105/a.raw,size=1G digest=d1");
     check(requests_revert(vm, "boot,scsi0", NULL, 0, "d1"),
           "PUT /nodes/pve1/qemu/105/config revert=boot,scsi0 digest=d1");
-    check(requests_set_back(vm, &slot, "order=scsi0", "d1"),
+    check(requests_set_back(vm, &slot, "order=scsi0", "sata0", "d1"),
           "PUT /nodes/pve1/qemu/105/config scsi0=local:105/a.raw,iothread=1,size=1G "
-          "boot=order=scsi0 digest=d1");
-    check(requests_set_back(vm, &slot, NULL, NULL),
+          "boot=order=scsi0 revert=sata0 digest=d1");
+    check(requests_set_back(vm, &slot, NULL, NULL, NULL),
           "PUT /nodes/pve1/qemu/105/config scsi0=local:105/a.raw,iothread=1,size=1G");
 }
 

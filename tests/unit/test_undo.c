@@ -410,6 +410,39 @@ static void the_last_that_did_something_is_undone(void **state)
     }
 }
 
+/* A journal is ours, but what it says goes to PVE: only what a plan could have said. */
+static void what_no_plan_says_is_never_undone(void **state)
+{
+    static const char *const steps[] = {
+        "{\"sets\":[[\"force\",\"1\",null]]}",
+        "{\"sets\":[[\"unused0\",\"a:b\",null]]}",
+        "{\"sets\":[[\"args\",\"x\",\"y\"]]}",
+        "{\"sets\":[[\"scsi0\",\"a:b\",\"a:c\"]]}",
+        "{\"probe\":\"efidisk0\",\"present\":\"a:b\",\"sets\":[[\"sata0\",\"a:b\",null]]}",
+        "{\"remove\":\"scsi1\",\"probe\":\"scsi0\",\"present\":\"a:b\",\"sets\":[[\"sata0\",\"a:"
+        "b\",null]]}",
+        "{\"remove\":\"scsi0\",\"probe\":\"scsi0\",\"present\":\"a:b\",\"sets\":[[\"sata0\",null,"
+        "null]]}",
+        "{\"remove\":\"scsi0\",\"probe\":\"scsi0\",\"present\":\"a:b\",\"sets\":[[\"sata0\",\"a:"
+        "b\",null],"
+        "[\"sata1\",\"a:b\",null]]}",
+        "{\"remove\":\"scsi0\",\"sets\":[[\"machine\",\"q35\",null]]}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        CLEANUP_FREE char *text = str_printf(
+            "[{\"type\":\"begin\",\"txn\":\"a\",\"steps\":[%s]}," STEP("a") END("a", "done") "1]",
+            steps[i]);
+        json_t *records = records_of(text);
+        struct undo *undo = NULL;
+
+        assert_int_equal(undo_find(records, 105, NULL, &undo, NULL), -ENOENT);
+        assert_null(undo);
+        json_decref(records);
+    }
+}
+
 static void steps_that_nobody_can_read_are_no_change_set(void **state)
 {
     json_t *records = records_of(
@@ -430,6 +463,7 @@ int main(void)
         cmocka_unit_test(every_golden_plan_is_undone_from_every_state),
         cmocka_unit_test(every_golden_undo_is_as_expected),
         cmocka_unit_test(the_last_that_did_something_is_undone),
+        cmocka_unit_test(what_no_plan_says_is_never_undone),
         cmocka_unit_test(steps_that_nobody_can_read_are_no_change_set),
     };
 
