@@ -381,24 +381,42 @@ static char *short_host_name(void)
     return str_dup(name);
 }
 
-/* A start that we stopped long ago is not made now: whoever needed that VM has seen to it since,
- * and may have stopped it again. */
+/* Why a start that we stopped is not made any more; NULL: it is.
+ *
+ * Long ago, whoever needed that VM has seen to it since, and may have stopped it again. A time that
+ * lies ahead does not tell how long ago it was. The clock was wrong then, most likely at boot with
+ * a hardware clock that has local time, where starts are held and the clock is put right a minute
+ * later: such a debt is fresh, and a VM that stays down is worse than one start too many (law 9).
+ * No time zone is off by a day, so beyond that nothing is known; somebody is told, as always. */
+static const char *too_old(const struct record_memory *memory)
+{
+    int64_t held, now = time(NULL);
+
+    if (!memory->start_owed || !str_to_seconds(memory->held_time, &held)) {
+        return NULL;
+    }
+    if (held < now - ENGINE_DEBT_MAX_S) {
+        return "that is too long ago to make it now";
+    }
+    return held > now + ENGINE_DEBT_AHEAD_S
+               ? "the clock was wrong then, and nobody knows how long ago that is"
+               : NULL;
+}
+
 static int drop_old_debt(struct vm *vm, struct err *err)
 {
-    char oldest[CLOCK_TEXT_SIZE], now[CLOCK_TEXT_SIZE];
+    const char *why = too_old(&vm->memory);
+    char now[CLOCK_TEXT_SIZE];
     json_t *record;
     int rc;
 
-    clock_format(time(NULL) - ENGINE_DEBT_MAX_S, oldest);
-    /* Both begin with the date and the time in UTC: as texts they sort as they came. */
-    if (!vm->memory.start_owed || vm->memory.held_time == NULL ||
-        strncmp(vm->memory.held_time, oldest, strlen("2026-11-23T10:00:00")) >= 0) {
+    if (why == NULL) {
         return 0;
     }
     engine_say(vm->engine, vm->vmid, LOG_CRIT, MESSAGE_START_FAILED,
                "VM %u: its start was stopped at %s and never made again, because the daemon ended; "
-               "that is too long ago to make it now. If it should run: qm start %u",
-               vm->vmid, vm->memory.held_time, vm->vmid);
+               "%s. If it should run: qm start %u",
+               vm->vmid, vm->memory.held_time, why, vm->vmid);
     clock_now_text(now);
     record = record_dropped((struct record_head){vm->vmid, vm->memory.txn, now},
                             "the daemon was away for too long");

@@ -31,6 +31,7 @@ enum {
     ENGINE_MACHINES_S = 3600, /* the list of machine types is asked for again */
     ENGINE_LOCK_POLL_MS = 200,
     ENGINE_DEBT_MAX_S = 600,        /* so long after we stopped a start we still make it */
+    ENGINE_DEBT_AHEAD_S = 86400,    /* a clock that was wrong then was wrong by no more */
     ENGINE_CONFIGS_FRESH_MS = 1000, /* a look at all configurations of this node is good for that */
     ENGINE_LOAD_STEP_MS = 5,        /* of reading all files, per turn of the event loop */
     ENGINE_LOAD_HOOK_MS = 700,      /* what a hook may wait for it */

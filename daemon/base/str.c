@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 bool ascii_is_space(char c)
 {
@@ -103,6 +104,18 @@ bool str_to_u64(const char *s, uint64_t max, uint64_t *ret_value)
         }
     }
     *ret_value = value;
+    return true;
+}
+
+bool str_to_seconds(const char *iso, int64_t *ret_seconds)
+{
+    struct tm tm = {0};
+    const char *end = iso == NULL ? NULL : strptime(iso, "%Y-%m-%dT%H:%M:%S", &tm);
+
+    if (end == NULL || !str_ends(end, "Z")) {
+        return false;
+    }
+    *ret_seconds = timegm(&tm);
     return true;
 }
 

@@ -30,6 +30,9 @@ int ascii_hex(char c); /* 0 to 15, or -1 */
 /* Decimal digits only, whole string, at most `max`: true and *ret_value, else false. */
 bool str_to_u64(const char *s, uint64_t max, uint64_t *ret_value);
 
+/* "2026-11-23T10:00:00Z", fraction or not: true and *ret_seconds since 1970, else false. */
+bool str_to_seconds(const char *iso, int64_t *ret_seconds);
+
 /* As JSON wants it: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool str_is_utf8(const char *s);
 /* Control bytes become '?': foreign text that ends in a sentence or on a terminal. In place. */

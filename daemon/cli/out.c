@@ -229,14 +229,14 @@ int out_table_print(const struct out_table *table, const struct out *out)
 
 const char *out_iso_time(const char *iso, char text[static OUT_TIME_SIZE])
 {
-    struct tm tm = {0};
-    const char *end = iso != NULL ? strptime(iso, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+    struct tm tm;
+    int64_t seconds;
     time_t when;
 
-    if (end == NULL || !str_ends(end, "Z")) {
+    if (!str_to_seconds(iso, &seconds)) {
         return iso;
     }
-    when = timegm(&tm);
+    when = seconds;
     if (localtime_r(&when, &tm) == NULL ||
         strftime(text, OUT_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm) == 0) {
         return iso;

@@ -40,6 +40,7 @@ const struct reconcile_state_row reconcile_states[STATES] = {
     ROW(LOOK_READ, look_read, true),
     ROW(LOOK_RECORD, look_record, true),
     ASK(START_STATUS, start_status, false, SHAPE_STATUS),
+    ASK(START_LOOK, start_look, false, SHAPE_LIST),
     ROW(START_RECORD, start_record, false),
     ASK(START, start, false, SHAPE_UPID),
     ROW(WATCH, watch, false),
@@ -85,6 +86,10 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     int rc;
 
     r->owes_start = memory->start_owed || r->cause == RECONCILE_FOR_HOLD;
+    r->start_asked = memory->start_asked;
+    if (!str_to_seconds(memory->held_time, &r->held_at)) {
+        r->held_at = 0;
+    }
     r->undo_open = memory->undoes[0] != '\0';
     if (!memory->open) {
         return 0;
@@ -190,6 +195,8 @@ static bool has_shape(const json_t *data, enum reconcile_shape shape)
         return str_equal(status, "running") || str_equal(status, "stopped");
     case SHAPE_PENDING:
         return json_array_size(data) > 0; /* a configuration is never empty */
+    case SHAPE_LIST:
+        return json_is_array(data);
     case SHAPE_UPID:
         return json_is_string(data) && str_starts(json_string_value(data), "UPID:");
     }
@@ -338,6 +345,7 @@ bool reconcile_is_stuck(const struct reconcile *r)
 void reconcile_owe_start(struct reconcile *r)
 {
     r->owes_start = true;
+    r->start_asked = 0; /* what was asked for before was another start */
 }
 
 bool reconcile_owes_start(const struct reconcile *r)

@@ -13,6 +13,7 @@
  *   a disk that a start detached meanwhile -> set back, as above
  *   after a crash -> status -> look, as above -> end -> status, all afresh
  *   a start is owed -> status -> record -> start -> watch -> record
+ *   ... and may have been asked for -> status -> look at PVE's tasks -> watch it, or as above
  */
 #ifndef CORE_RECONCILE_H
 #define CORE_RECONCILE_H

@@ -20,6 +20,7 @@ enum {
     RECONCILE_LOST_MS = 11000,  /* PVE itself waits at most 10 s for the lock */
     RECONCILE_STUCK_MS = 30000, /* between two tries to take a deletion back */
     RECONCILE_WATCH_MS = 300,   /* between two looks at the start task */
+    RECONCILE_CLOCK_S = 1,      /* time() may lag behind clock_gettime() by a tick */
 };
 
 enum reconcile_state {
@@ -46,6 +47,7 @@ enum reconcile_state {
     STATE_LOOK_READ,
     STATE_LOOK_RECORD,
     STATE_START_STATUS,
+    STATE_START_LOOK,
     STATE_START_RECORD,
     STATE_START,
     STATE_WATCH,
@@ -94,6 +96,8 @@ struct reconcile {
 
     char *upid;
     unsigned starts;
+    int64_t start_asked; /* as in the journal's memory: PVE may have been asked already */
+    int64_t held_at;     /* when the start that is owed was stopped; 0: not known */
     const char *dropped; /* why no start is owed any more; NULL: it was made */
 
     int64_t patience_until; /* 0: nothing is being waited for */
@@ -109,7 +113,7 @@ typedef int (*reconcile_on_fn)(struct reconcile *r, const struct reconcile_event
                                struct reconcile_action *out);
 
 /* What an answer must be before anything is concluded from it. */
-enum reconcile_shape { SHAPE_ANY, SHAPE_STATUS, SHAPE_PENDING, SHAPE_UPID };
+enum reconcile_shape { SHAPE_ANY, SHAPE_STATUS, SHAPE_PENDING, SHAPE_LIST, SHAPE_UPID };
 
 struct reconcile_state_row {
     const char *name;
@@ -187,6 +191,7 @@ RECONCILE_STATE(stuck_record);
 RECONCILE_STATE(look_read);
 RECONCILE_STATE(look_record);
 RECONCILE_STATE(start_status);
+RECONCILE_STATE(start_look);
 RECONCILE_STATE(start_record);
 RECONCILE_STATE(start);
 RECONCILE_STATE(watch);

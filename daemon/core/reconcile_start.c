@@ -3,11 +3,13 @@
  * Reconciliation: the start that we owe a VM whose own start we stopped. Once: written down before,
  * watched to its end, and asked for again only where PVE certainly did not do it.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "core/reconcile_impl.h"
+#include "core/wire.h"
 
 /* A VM must not stay down (law 9): nothing that may pass ends the debt. It stays in the journal,
  * and the next look tries again. */
@@ -59,6 +61,70 @@ int reconcile_on_start_status(struct reconcile *r, const struct reconcile_event 
         r->dropped = "the HA manager starts it again by itself";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
+    return reconcile_go_to(r, r->start_asked != 0 ? STATE_START_LOOK : STATE_START_RECORD, out);
+}
+
+/*
+ * A daemon that was killed after it had asked, or lost the answer, does not know whether the VM was
+ * started; that it is stopped now says nothing, since somebody may have stopped it. PVE's list of
+ * tasks knows. Our token sees its own tasks there; with Sys.Audit also those of others, and where
+ * one of them started the VM no start is owed either.
+ */
+int reconcile_enter_start_look(struct reconcile *r, struct reconcile_action *out)
+{
+    int64_t since = r->start_asked - RECONCILE_CLOCK_S;
+
+    /* What began before the hold has nothing to do with this start. */
+    return reconcile_request(requests_starts(r->params.vm, since > r->held_at ? since : r->held_at),
+                             out);
+}
+
+/* An end of a start task after which the start is owed as before: a lock was in its way, or the
+ * hook held it. (Ours are not held; the one that was is the debt itself.) */
+static bool is_passing_exit(const char *exit)
+{
+    static_assert(WIRE_HOOK_RESTART == 75, "as below");
+    return strstr(exit, "got timeout") != NULL || strstr(exit, "VM is locked") != NULL ||
+           strstr(exit, "exit code 75") != NULL;
+}
+
+/* Is this entry the start that we owe? Whoever made it. PVE may call one RUNNING for some seconds
+ * after its end: what came of it is for the watch to say. */
+static bool is_the_start(const struct reconcile *r, const json_t *task)
+{
+    const char *type = json_string_value(json_object_get(task, "type"));
+    const char *id = json_string_value(json_object_get(task, "id"));
+    const char *upid = json_string_value(json_object_get(task, "upid"));
+    const char *status = json_string_value(json_object_get(task, "status"));
+    uint64_t vmid;
+
+    return upid != NULL && str_starts(upid, "UPID:") && str_equal(type, "qmstart") &&
+           str_to_u64(id, UINT32_MAX, &vmid) && vmid == r->params.vm.vmid &&
+           (status == NULL || !is_passing_exit(status));
+}
+
+int reconcile_on_start_look(struct reconcile *r, const struct reconcile_event *event,
+                            struct reconcile_action *out)
+{
+    const json_t *task;
+    size_t i;
+
+    if (event->reply->result != API_OK) {
+        return again(r, event->reply, STATE_START_STATUS, out);
+    }
+    json_array_foreach (event->reply->data, i, task) { /* the newest first */
+        if (!is_the_start(r, task)) {
+            continue;
+        }
+        if (str_replace(&r->upid, json_string_value(json_object_get(task, "upid"))) < 0 ||
+            reconcile_tell(r, RECONCILE_TELL_INFO,
+                           "VM %u: PVE has made its start already (%s): it is not asked for again, "
+                           "whether or not somebody has stopped the VM since",
+                           r->params.vm.vmid, r->upid) < 0) {
+            return -ENOMEM;
+        }
+        return reconcile_go_to(r, STATE_WATCH, out);
+    }
     return reconcile_go_to(r, STATE_START_RECORD, out);
 }
 
@@ -70,6 +136,12 @@ int reconcile_enter_start_record(struct reconcile *r, struct reconcile_action *o
 int reconcile_on_start_record(struct reconcile *r, const struct reconcile_event *event,
                               struct reconcile_action *out)
 {
+    int64_t now;
+
+    /* Of more than one try the first counts: a later look must find what came of any of them. */
+    if (r->start_asked == 0 && str_to_seconds(r->now, &now)) {
+        r->start_asked = now;
+    }
     /* The debt itself is on disk since `held`: a start that cannot be noted is still made. */
     if (event->error < 0 &&
         reconcile_tell(r, RECONCILE_TELL_WARNING, "VM %u: the journal does not hold the start: %s",
@@ -116,10 +188,12 @@ static int on_start_failed(struct reconcile *r, const char *exit, struct reconci
 {
     if (strstr(exit, "already running") != NULL) {
         /* An earlier start of ours whose answer was lost, or somebody was quicker. */
-        r->dropped = r->starts > 1 ? NULL : "it is running already";
+        r->dropped = r->starts > 1    ? NULL
+                     : r->starts == 0 ? "somebody else had started it"
+                                      : "it is running already";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
-    if (strstr(exit, "got timeout") != NULL || strstr(exit, "VM is locked") != NULL) {
+    if (is_passing_exit(exit)) {
         return reconcile_has_patience(r, r->params.start_patience_ms)
                    ? reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out)
                    : reconcile_start_later(r, exit, out);

@@ -76,8 +76,11 @@ struct record_memory {
     char undoes[SMBIOS_UUID_SIZE];
     json_t *steps; /* of the open change set, as in its `begin`; own reference; NULL: none */
     size_t steps_done;
-    char held_key[SMBIOS_UUID_SIZE];    /* a start was stopped for this pair; "" : none */
-    char *held_time;                    /* of the last `held`; NULL: never */
+    char held_key[SMBIOS_UUID_SIZE]; /* a start was stopped for this pair; "" : none */
+    char *held_time;                 /* of the last `held`; NULL: never */
+    /* Of the first `start` since then, in seconds since 1970: PVE may have been asked for the start
+     * that is owed. 0: it was not. */
+    int64_t start_asked;
     char settled_key[SMBIOS_UUID_SIZE]; /* what an end left different for a reason; "" : none */
     enum record_outcome settled;        /* with settled_key */
     char *settled_why;                  /* likewise */

@@ -84,6 +84,7 @@ static int apply_end(struct record_memory *memory, const json_t *record)
 static int apply_held(struct record_memory *memory, const json_t *record)
 {
     memory->start_owed = true;
+    memory->start_asked = 0;
     set_id(memory->held_key, text_of(record, "key"));
     if (!memory->open) {
         set_id(memory->txn, text_of(record, "txn"));
@@ -94,8 +95,19 @@ static int apply_held(struct record_memory *memory, const json_t *record)
 static void apply_no_start_owed(struct record_memory *memory)
 {
     memory->start_owed = false;
+    memory->start_asked = 0;
     if (!memory->open) {
         memory->txn[0] = '\0';
+    }
+}
+
+static void apply_start(struct record_memory *memory, const json_t *record)
+{
+    int64_t when;
+
+    if (memory->start_owed && memory->start_asked == 0 &&
+        str_to_seconds(text_of(record, "time"), &when)) {
+        memory->start_asked = when;
     }
 }
 
@@ -113,6 +125,8 @@ int record_apply(struct record_memory *memory, const json_t *record)
         memory->stuck = memory->open;
     } else if (str_equal(type, "end")) {
         return apply_end(memory, record);
+    } else if (str_equal(type, "start")) {
+        apply_start(memory, record);
     } else if (str_equal(type, "started") || str_equal(type, "dropped")) {
         apply_no_start_owed(memory);
     } else if (str_equal(type, "in-sync")) {

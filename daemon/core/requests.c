@@ -107,6 +107,22 @@ struct api_request *requests_task(struct requests_vm vm, const char *upid)
     return path == NULL ? NULL : api_request_new(API_GET, path);
 }
 
+struct api_request *requests_starts(struct requests_vm vm, int64_t since)
+{
+    CLEANUP(api_request_freep) struct api_request *request = NULL;
+    CLEANUP_FREE char *path = str_printf("/nodes/%s/tasks", vm.node);
+    CLEANUP_FREE char *vmid = str_printf("%u", vm.vmid);
+    CLEANUP_FREE char *since_text = str_printf("%lld", (long long)(since > 0 ? since : 0));
+
+    request = path == NULL ? NULL : api_request_new(API_GET, path);
+    if (request == NULL || vmid == NULL || since_text == NULL || !add(request, "vmid", vmid) ||
+        !add(request, "typefilter", "qmstart") || !add(request, "source", "all") ||
+        !add(request, "since", since_text)) {
+        return NULL;
+    }
+    return STEAL(request);
+}
+
 struct api_request *requests_start(struct requests_vm vm)
 {
     return request_for(vm, API_POST, "status/start");

@@ -27,6 +27,8 @@ struct api_request *requests_bridge_permissions(const char *bridge);
 struct api_request *requests_machines(const char *node);
 struct api_request *requests_vms(void); /* GET /cluster/resources?type=vm: where all VMs are */
 struct api_request *requests_task(struct requests_vm vm, const char *upid);
+/* GET tasks: the starts of this VM since then that our token may see, ended or not. */
+struct api_request *requests_starts(struct requests_vm vm, int64_t since);
 struct api_request *requests_start(struct requests_vm vm); /* POST status/start */
 /* PUT slot=<its present value>: changes nothing, fails where the volume is away (06p). */
 struct api_request *requests_probe(struct requests_vm vm, const struct plan_step *step,

@@ -395,9 +395,14 @@ def feature(call):
 
 # -- tasks ---------------------------------------------------------------------------------------
 
+def is_own_task(call, info):
+    """A token sees what was begun with it, a user also what was begun with his tokens."""
+    whole = info["user"] + ("!" + info["tokenid"] if "tokenid" in info else "")
+    return call.auth.name in (whole, whole.split("!")[0])
+
+
 def task_allowed(call, info):
-    own = info["user"] + ("!" + info["tokenid"] if "tokenid" in info else "")
-    if own != call.auth.name:
+    if not is_own_task(call, info):
         call.auth.need(f"/nodes/{call.node.name}", "Sys.Audit")
 
 
@@ -435,13 +440,14 @@ def task_list(call):
 
     def want(info):
         active = info["status"] == "RUNNING"
-        return ((audit or info["user"] == call.auth.name.split("!")[0])
+        return ((audit or is_own_task(call, info))
                 and (source == "all" or active == (source == "active"))
                 and (not call.flag("errors") or info["status"] != "OK" and not active)
                 and call.params.get("vmid", info["id"]) == info["id"]
                 and call.params.get("typefilter", info["type"]) == info["type"]
                 and call.params.get("userfilter", "") in info["user"]
-                and info["starttime"] >= int(call.params.get("since", 0)))
+                and info["starttime"] >= int(call.params.get("since", 0))
+                and info["starttime"] <= int(call.params.get("until", info["starttime"])))
     found = tasks.listing(call.node, want)
     first = int(call.params.get("start", 0))
     return Total(found[first:first + int(call.params.get("limit", 50))], len(found))

@@ -214,7 +214,8 @@ def log_lines(node, upid, start=0, limit=50):
 
 
 def listing(node, want):
-    """Tasks for which want(info) holds, newest first; ended ones with endtime and status."""
+    """Tasks for which want(info) holds: those that run, then the others with endtime and status, the
+    newest first. Of one that runs, PVE does not take the token apart from the user."""
     found = []
     for name in os.listdir(node.path("pvesim/tasks")):
         if not UPID.fullmatch(name):
@@ -222,12 +223,14 @@ def listing(node, want):
         info = parse(name)
         if running(info):
             info["status"] = "RUNNING"
+            if "tokenid" in info:
+                info["user"] += "!" + info.pop("tokenid")
         else:
             info["status"] = exit_status(node, name)
             info["endtime"] = int(os.stat(node.path(f"pvesim/tasks/{name}")).st_mtime)
         if want(info):
             found.append(info)
-    return sorted(found, key=lambda i: (i["starttime"], i["pstart"]), reverse=True)
+    return sorted(found, key=lambda i: (i["status"] == "RUNNING", i["starttime"], i["pstart"]), reverse=True)
 
 
 def end_all(node):

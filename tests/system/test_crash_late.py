@@ -7,8 +7,8 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fleet import fold
-from tap import (at_rest, changing, checked_node, disks, equal, fingerprint, imported, run,
+from fleet import fold, journal
+from tap import (at_rest, changing, checked_node, disks, equal, faults, fingerprint, imported, run,
                  starts_by_us, wait_for)
 
 
@@ -61,6 +61,33 @@ def test_vm_started_by_hand_while_the_daemon_is_dead():
         wait_for("the debt is gone", lambda: not fold(node.journal(105))[1], 20)
         at_rest(node)
         equal(changing(node, 105), before, "requests that change something")
+
+
+def test_vm_stopped_while_the_daemon_is_dead_is_not_started_again():
+    """Killed after it has asked for the start, which goes through; somebody stops the VM. PVE's list of
+    tasks tells the next daemon that the start was made."""
+    with checked_node(qemu="stub") as node:
+        node.vm(105, imported())
+        node.fingerprint(105, fingerprint())
+        faults(node, {"token": "daemon$", "method": "POST", "path": "/105/status/start",
+                      "action": "kill", "when": "handled"})
+        node.start_daemon(early=0)
+        node.write("pvesim/victim", f"{node.daemon.pid}\n")
+        node.qm("start", "105")
+        wait_for("the daemon is dead", lambda: node.daemon.poll() is not None, 30)
+        node.stop_daemon()
+        faults(node)
+        wait_for("the VM runs", lambda: node.running(105), 20)
+        equal(node.records(105)[-1], "start", "the last record")
+        node.qm("stop", "105")
+        wait_for("it is stopped", lambda: not node.running(105), 20)
+        node.start_daemon(early=0)
+        wait_for("the debt is gone", lambda: not fold(journal(node, 105))[1], 20)
+        at_rest(node)
+        assert not node.running(105), "it was started again"
+        equal(len(starts_by_us(node, 105)), 1, "starts by us")
+        equal(node.records(105)[-1], "started", "the last record")
+        assert "PVE has made its start already" in node.log_text(), node.log_text()[-800:]
 
 
 if __name__ == "__main__":

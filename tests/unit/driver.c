@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -18,7 +19,17 @@ enum {
     GIVE_UP_MS = 4 * 3600 * 1000,
 };
 
-const char driver_time[] = "2026-11-23T10:00:00Z";
+const char *driver_now(struct driver *d)
+{
+    time_t when = FAKE_PVE_EPOCH + d->pve.now_ms / 1000;
+    struct tm tm;
+
+    if (gmtime_r(&when, &tm) == NULL ||
+        strftime(d->now, sizeof(d->now), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
+        abort();
+    }
+    return d->now;
+}
 
 struct driver_event {
     enum reconcile_event_type type;
@@ -56,6 +67,9 @@ int driver_record(struct driver *d, json_t *record)
     driver_say(d, "record", text);
     if (d->journal_fails_at != 0 && d->records >= d->journal_fails_at &&
         d->records <= d->journal_fails_at + d->journal_fails_more) {
+        d->unwritten_start = d->unwritten_start ||
+                             str_starts(json_string_value(json_object_get(record, "type")),
+                                        "start");
         return -EIO;
     }
     json_array_append(d->journal, record);
@@ -76,8 +90,8 @@ static void compare_memory(struct driver *d, const struct record_memory *other)
     const struct record_memory *m = &d->memory;
 
     if (m->open != other->open || m->stuck != other->stuck || m->start_owed != other->start_owed ||
-        m->steps_done != other->steps_done || m->changes != other->changes ||
-        (m->steps == NULL) != (other->steps == NULL) ||
+        m->steps_done != other->steps_done || m->start_asked != other->start_asked ||
+        m->changes != other->changes || (m->steps == NULL) != (other->steps == NULL) ||
         (m->steps != NULL && !json_equal(m->steps, other->steps))) {
         fake_pve_problem(&d->pve, "replayed memory differs");
     }
@@ -216,7 +230,7 @@ static int replay_event(struct reconcile *r, const struct driver_event *e)
     };
     const struct reconcile_event event = {.type = e->type,
                                           .now_ms = e->now_ms,
-                                          .now = driver_time,
+                                          .now = "2026-11-23T10:00:00Z",
                                           .texts = &texts,
                                           .reply = &e->reply,
                                           .error = e->error,
@@ -270,7 +284,7 @@ static void feed(struct driver *d, struct reconcile_event *event)
 {
     action_fini(&d->action);
     event->now_ms = d->pve.now_ms;
-    event->now = driver_time;
+    event->now = driver_now(d);
     log_event(d, event);
     if (reconcile_event(d->r, event, &d->action, NULL) < 0) {
         fake_pve_problem(&d->pve, "out of memory in state %s", reconcile_state_name(d->r));
@@ -420,6 +434,10 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
     if (d->raw_start_in_crash) {
         (void)fake_pve_start_by_others(&d->pve, false); /* or not: both is fine */
         d->raw_start_in_crash = false;
+    }
+    if (d->stop_in_crash && d->pve.running) {
+        fake_pve_stop_by_others(&d->pve);
+        d->stop_in_crash = false;
     }
     if (has_debt(d)) {
         begin(d, RECONCILE_FOR_RECOVERY);

@@ -28,6 +28,7 @@ struct driver {
     struct driver_crash crashes[DRIVER_CRASHES_MAX];
     size_t n_crashes;
     bool raw_start_in_crash;      /* somebody starts the VM while the daemon is dead */
+    bool stop_in_crash;           /* or stops it, if it runs then */
     unsigned journal_fails_at;    /* the n-th record cannot be written; 0: none */
     const char *hold;             /* text of the hold file; NULL: none; borrowed */
     unsigned hold_at;             /* the action before which it appears; 0: it is there at once */
@@ -46,7 +47,7 @@ struct driver {
     struct record_memory memory;
     enum reconcile_outcome outcome; /* of the last one that finished */
     char *text;
-    bool unwritten_hold, ended_running, stuck, again, look, retry_hold;
+    bool unwritten_hold, unwritten_start, ended_running, stuck, again, look, retry_hold;
     unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start, runs_at_hold;
     unsigned told[DRIVER_TOLD_KINDS];
     bool told_twice;   /* that a disk is attached twice */
@@ -54,6 +55,7 @@ struct driver {
     char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */
     struct driver_event *log;
     size_t n_log, cap_log;
+    char now[sizeof("2026-11-23T10:00:00Z")];
 };
 
 void driver_init(struct driver *d, const char *config, const char *fingerprint);
@@ -72,6 +74,8 @@ bool driver_undo(struct driver *d);
 unsigned driver_count(const struct driver *d, const char *word);
 /* What must hold when all is over; fills d->pve.problem. `volumes`: NULL-terminated. */
 void driver_check(struct driver *d, const char *const *volumes);
+/* At most one start was made by us for each that was held. */
+void driver_check_starts(struct driver *d);
 /* All records of a type. */
 unsigned driver_count_records(const struct driver *d, const char *type);
 const json_t *driver_last_record(const struct driver *d, const char *type);

@@ -63,14 +63,21 @@ static void check_volumes(struct driver *d, const char *const *volumes)
     }
 }
 
+void driver_check_starts(struct driver *d)
+{
+    /* Only where the journal did not take the `start` or its end is it not known that it was asked
+     * for; if somebody has stopped the VM since, it is started rather than left down (law 9). */
+    unsigned excused = d->unwritten_start ? d->pve.n_stops : 0;
+
+    if (d->pve.our_starts > d->held + excused) {
+        fake_pve_problem(&d->pve, "%u starts for %u held", d->pve.our_starts, d->held);
+    }
+}
+
 /* A start that was held must have been made up for, or there is a reason why not. */
 static void check_debt(struct driver *d)
 {
-    /* Killed between our start and its record, a daemon cannot know that somebody has stopped the
-     * VM since: it starts it once more rather than leave it down (law 9). */
-    if (d->pve.our_starts > d->held + d->pve.n_stops) {
-        fake_pve_problem(&d->pve, "%u starts for %u held", d->pve.our_starts, d->held);
-    }
+    driver_check_starts(d);
     if (d->held == 0 || d->pve.n_runs > d->runs_at_hold || d->pve.gone || d->pve.ha_managed ||
         d->stuck || d->on_error == FINGERPRINT_ERROR_REFUSE ||
         (d->unwritten_hold && d->lives > 0)) {

@@ -15,7 +15,7 @@ static int record_hold(struct driver *d, const struct assessment *a)
 
     (void)snprintf(txn, sizeof(txn), "00000000-0000-0000-0001-%012u", d->held % 1000000); /* fits */
     record = record_held(
-        (struct record_head){DRIVER_VMID, d->memory.open ? d->memory.txn : txn, driver_time},
+        (struct record_head){DRIVER_VMID, d->memory.open ? d->memory.txn : txn, driver_now(d)},
         a->key, "why");
     rc = driver_record(d, record);
     json_decref(record);
@@ -30,7 +30,7 @@ static void note_in_sync(struct driver *d)
         return;
     }
     record = record_in_sync(
-        (struct record_head){DRIVER_VMID, "00000000-0000-0000-0002-000000000000", driver_time});
+        (struct record_head){DRIVER_VMID, "00000000-0000-0000-0002-000000000000", driver_now(d)});
     (void)driver_record(d, record); /* unwritten is fine */
     json_decref(record);
 }

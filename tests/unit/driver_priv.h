@@ -6,7 +6,7 @@
 #include "driver.h"
 
 enum { DRIVER_VMID = 105 };
-extern const char driver_time[];
+const char *driver_now(struct driver *d); /* its text, until the next call */
 
 void driver_say(const struct driver *d, const char *a, const char *b);
 /* 0, or -EIO: not on disk and so not in memory (engine_record()). */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "core/drive.h"
 #include "fake_pve_priv.h"
@@ -15,6 +16,8 @@ enum {
     CALL_MS = 30,
     LOCK_WAIT_MS = 10000, /* recording 08a */
     LOST_MS = 15000,      /* until the client gives up waiting */
+    START_MS = 2000,      /* recording 09a */
+    STOP_MS = 1000,
     BACKUP_MS = 90000,
 };
 
@@ -121,7 +124,7 @@ static json_t *status_data(struct fake_pve *pve)
 /* --- starts --------------------------------------------------------------------------------- */
 
 /* NULL: it runs; else the exit status of the start task. The caller's. */
-static char *start(struct fake_pve *pve, bool ours, const char *worker)
+static char *try_start(struct fake_pve *pve, bool ours, const char *worker)
 {
     int code;
 
@@ -172,6 +175,31 @@ static char *start(struct fake_pve *pve, bool ours, const char *worker)
     return NULL;
 }
 
+void fake_pve_add_task(struct fake_pve *pve, struct fake_task task)
+{
+    if (vec_reserve(&pve->tasks, pve->n_tasks, &pve->cap_tasks, sizeof(task)) < 0) {
+        abort();
+    }
+    pve->tasks[pve->n_tasks++] = task;
+}
+
+/* Likewise, with its task in the list. `worker` as in fake_pve_start_by_others(). */
+static char *start(struct fake_pve *pve, bool ours, const char *worker)
+{
+    struct fake_task task = {.started_ms = pve->now_ms, .ours = ours, .polls = 2};
+    char *exit = try_start(pve, ours, worker);
+
+    if (exit == NULL) {
+        pve->now_ms += START_MS;
+    }
+    if (worker != NULL && !str_equal(worker, "qmstart")) {
+        return exit;
+    }
+    task.exit = str_dup(exit);
+    fake_pve_add_task(pve, task);
+    return exit;
+}
+
 bool fake_pve_start_by_others(struct fake_pve *pve, bool hook)
 {
     char *exit = start(pve, false, hook ? "qmstart" : NULL);
@@ -205,6 +233,7 @@ static void end_lock(struct fake_pve *pve)
 void fake_pve_stop(struct fake_pve *pve)
 {
     pve->running = pve->told_started = false;
+    pve->now_ms += STOP_MS;
     fake_pve_apply_pending(pve);
 }
 
@@ -222,8 +251,41 @@ void fake_pve_stop_by_others(struct fake_pve *pve)
     }
 }
 
+static int64_t task_second(const struct fake_task *task)
+{
+    return FAKE_PVE_EPOCH + task->started_ms / 1000;
+}
+
+static const char *task_user(const struct fake_task *task, bool whole)
+{
+    return !task->ours ? "root@pam" : whole ? "pve-hwid@pve!daemon" : "pve-hwid@pve";
+}
+
+/* The caller's. */
+static char *task_upid(const struct fake_pve *pve, size_t i)
+{
+    return str_printf("UPID:n1:%08zX:00066E30:%08llX:qmstart:105:%s:", i + 1,
+                      (unsigned long long)task_second(&pve->tasks[i]),
+                      task_user(&pve->tasks[i], true));
+}
+
+/* The one whose status this path asks for; NULL: there is none. */
+static struct fake_task *find_task(const struct fake_pve *pve, const char *what)
+{
+    for (size_t i = 0; i < pve->n_tasks; i++) {
+        CLEANUP_FREE char *upid = task_upid(pve, i);
+
+        if (str_starts(what, upid) && str_equal(what + strlen(upid), "/status")) {
+            return &pve->tasks[i];
+        }
+    }
+    return NULL;
+}
+
 static void our_start(struct fake_pve *pve, struct api_reply *reply)
 {
+    CLEANUP_FREE char *upid = NULL;
+
     if (pve->told_started) {
         fake_pve_problem(pve, "a start was asked for twice, and the first had ended well");
     }
@@ -231,20 +293,79 @@ static void our_start(struct fake_pve *pve, struct api_reply *reply)
     free(pve->task_exit);
     pve->task_exit = start(pve, true, "qmstart");
     pve->our_starts += pve->task_exit == NULL;
-    pve->task_polls = 2;
-    ok(reply, json_string("UPID:n1:00000638:00066E30:6B03A07B:qmstart:105:pve-hwid@pve!daemon:"));
+    upid = task_upid(pve, pve->n_tasks - 1);
+    ok(reply, json_string(upid));
 }
 
-static void task_status(struct fake_pve *pve, struct api_reply *reply)
+static void task_status(struct fake_pve *pve, const char *upid, struct api_reply *reply)
 {
-    if (pve->task_polls > 0) {
-        pve->task_polls--;
+    struct fake_task *task = find_task(pve, upid);
+
+    if (task == NULL) {
+        fake_pve_problem(pve, "asked for a task that is none: %s", upid);
+        fake_pve_refuse(reply, 400, str_dup("Parameter verification failed."));
+        return;
+    }
+    if (task->polls > 0) {
+        task->polls--;
         ok(reply, json_pack("{s:s}", "status", "running"));
         return;
     }
-    pve->told_started = pve->task_exit == NULL && pve->running;
+    if (task->ours && task == &pve->tasks[pve->n_tasks - 1]) {
+        pve->told_started = task->exit == NULL && pve->running;
+    }
     ok(reply, json_pack("{s:s, s:s}", "status", "stopped", "exitstatus",
-                        pve->task_exit == NULL ? "OK" : pve->task_exit));
+                        task->exit == NULL ? "OK" : task->exit));
+}
+
+static json_t *task_entry(const struct fake_pve *pve, size_t i)
+{
+    const struct fake_task *task = &pve->tasks[i];
+    CLEANUP_FREE char *upid = task_upid(pve, i);
+    json_t *entry = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s}", "upid", upid, "type", "qmstart",
+                              "id", "105", "starttime", (json_int_t)task_second(task), "status",
+                              task->polls > 0      ? "RUNNING"
+                              : task->exit == NULL ? "OK"
+                                                   : task->exit,
+                              "node", "n1");
+
+    /* The active ones have the user as it is in the UPID, the archived ones apart. */
+    json_object_set_new(entry, "user", json_string(task_user(task, task->polls > 0)));
+    if (task->ours && task->polls == 0) {
+        json_object_set_new(entry, "tokenid", json_string("daemon"));
+    }
+    return entry;
+}
+
+static const char *param(const struct api_request *request, const char *key)
+{
+    for (size_t i = 0; i < request->n_params; i++) {
+        if (str_equal(request->params[i].key, key)) {
+            return request->params[i].value;
+        }
+    }
+    return "";
+}
+
+/* The newest first. A token sees its own tasks, unless it may audit the node (recordings 01, 09).
+ */
+static void task_list(struct fake_pve *pve, const struct api_request *request,
+                      struct api_reply *reply)
+{
+    json_t *data = json_array();
+    int64_t since = strtoll(param(request, "since"), NULL, 10);
+
+    if (!str_equal(param(request, "vmid"), "105") ||
+        !str_equal(param(request, "typefilter"), "qmstart") ||
+        !str_equal(param(request, "source"), "all")) {
+        fake_pve_problem(pve, "the list of tasks is asked for in another way");
+    }
+    for (size_t i = pve->n_tasks; i-- > 0;) {
+        if ((pve->tasks[i].ours || pve->auditor) && task_second(&pve->tasks[i]) >= since) {
+            json_array_append_new(data, task_entry(pve, i));
+        }
+    }
+    ok(reply, data);
 }
 
 /* --- the call ------------------------------------------------------------------------------- */
@@ -254,7 +375,9 @@ static void answer(struct fake_pve *pve, const struct api_request *request, stru
     const char *what = request->path + strlen("/nodes/n1/");
 
     if (str_starts(what, "tasks/")) {
-        task_status(pve, reply);
+        task_status(pve, what + strlen("tasks/"), reply);
+    } else if (str_equal(what, "tasks")) {
+        task_list(pve, request, reply);
     } else if (str_ends(what, "status/start") && request->method == API_POST) {
         our_start(pve, reply);
     } else if (pve->gone) {
@@ -365,4 +488,8 @@ void fake_pve_fini(struct fake_pve *pve)
     free(pve->detached);
     free(pve->fingerprint);
     free(pve->task_exit);
+    for (size_t i = 0; i < pve->n_tasks; i++) {
+        free(pve->tasks[i].exit);
+    }
+    free(pve->tasks);
 }

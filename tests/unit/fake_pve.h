@@ -69,6 +69,14 @@ struct fake_snapshot {
 
 enum { FAKE_FAULTS_MAX = 12, FAKE_PROBLEM_SIZE = 600 };
 
+/* A qmstart. */
+struct fake_task {
+    int64_t started_ms; /* on now_ms */
+    char *exit;         /* NULL: OK */
+    unsigned polls;     /* so many more answers say that it runs */
+    bool ours;          /* by our token */
+};
+
 struct fake_pve {
     bool gone, running, ha_managed;
     char *raw;              /* the file as somebody edited it by hand; NULL: as PVE writes it */
@@ -100,8 +108,10 @@ struct fake_pve {
     int (*pre_start)(void *userdata, bool ours, const char *worker);
     void (*stopped)(void *userdata); /* post-stop */
     void *userdata;
-    char *task_exit; /* of the last start task we asked for */
-    unsigned task_polls;
+    char *task_exit;         /* of the last start task we asked for */
+    struct fake_task *tasks; /* in order */
+    size_t n_tasks, cap_tasks;
+    bool auditor;         /* our token has Sys.Audit: it sees the tasks of others, too */
     unsigned our_starts;  /* that succeeded */
     unsigned n_runs;      /* starts of anybody that succeeded */
     unsigned n_stops;     /* by somebody else */
@@ -128,6 +138,7 @@ struct fake_pve {
  * it. */
 void fake_pve_init(struct fake_pve *pve, const char *config, const char *fingerprint);
 void fake_pve_fini(struct fake_pve *pve);
+enum { FAKE_PVE_EPOCH = 1795428000 }; /* 2026-11-23T10:00:00Z, where now_ms is 0 */
 /* The caller frees the reply. */
 void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
                    struct api_reply *ret_reply);
@@ -139,6 +150,8 @@ void fake_pve_stop(struct fake_pve *pve);
 bool fake_pve_start_by_others(struct fake_pve *pve, bool hook);
 /* vzdump does, for a backup of the stopped VM. */
 void fake_pve_start_by_backup(struct fake_pve *pve);
+/* Takes task.exit. */
+void fake_pve_add_task(struct fake_pve *pve, struct fake_task task);
 /* If it runs and no lock forbids it; post-stop is told. */
 void fake_pve_stop_by_others(struct fake_pve *pve);
 /* One PUT of somebody else, without a digest; NULL: it went through; else PVE's words, the

@@ -129,9 +129,7 @@ static void check_boot(const struct property *p, struct driver *d)
 
 static void check_debts(struct driver *d)
 {
-    if (d->pve.our_starts > d->held + d->pve.n_stops) {
-        fake_pve_problem(&d->pve, "%u starts for %u held", d->pve.our_starts, d->held);
-    }
+    driver_check_starts(d);
     if (d->memory.start_owed && !d->pve.gone) {
         fake_pve_problem(&d->pve, "a start is still owed");
     }

@@ -32,7 +32,7 @@ enum { RUNS = 14000, BAD_MAX = 5 };
 struct trial {
     uint64_t seed;
     char *config, *fingerprint, *edited, *volume;
-    bool untidy, start_first, ha, refuse, raw_start;
+    bool untidy, start_first, ha, refuse, auditor, raw_start, stop;
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;
     struct driver_crash crashes[DRIVER_CRASHES_MAX];
@@ -105,6 +105,8 @@ static void trial_init(struct trial *t, uint64_t seed)
     t->raw_start = gen_one_in(&g, 10);
     roll_faults(&g, t);
     t->dice = gen_bits(&g);
+    t->auditor = gen_one_in(&g, 4);
+    t->stop = gen_one_in(&g, 4);
 }
 
 static void trial_fini(struct trial *t)
@@ -124,6 +126,7 @@ static void set_up(const struct trial *t, struct driver *d)
     d->pve.edited_fingerprint = t->edited;
     d->pve.volume = t->volume;
     d->pve.ha_managed = t->ha;
+    d->pve.auditor = t->auditor;
     d->on_error = t->refuse ? FINGERPRINT_ERROR_REFUSE : FINGERPRINT_ERROR_START;
     d->pve.dice = t->dice;
     memcpy(d->pve.faults, t->faults, sizeof(d->pve.faults));
@@ -131,6 +134,7 @@ static void set_up(const struct trial *t, struct driver *d)
     memcpy(d->crashes, t->crashes, sizeof(d->crashes));
     d->n_crashes = t->n_crashes;
     d->raw_start_in_crash = t->raw_start;
+    d->stop_in_crash = t->stop;
     d->journal_fails_at = t->journal_fails_at;
     d->journal_fails_more = t->journal_fails_more;
     d->quiet = true;
@@ -186,9 +190,10 @@ static void show(const struct trial *t, const char *problem,
         problem, (unsigned long long)t->seed);
     printf("--- the VM%s:\n%s--- its fingerprint:\n%s\n", t->untidy ? ", edited by hand" : "",
            t->config, t->fingerprint);
-    printf("--- %s%s%s%s; volume that goes away: %s\n", t->start_first ? "start" : "early",
+    printf("--- %s%s%s%s%s%s; volume that goes away: %s\n", t->start_first ? "start" : "early",
            t->ha ? ", HA" : "", t->refuse ? ", on_error: refuse" : "",
-           t->raw_start ? ", started while dead" : "", t->volume == NULL ? "(none)" : t->volume);
+           t->raw_start ? ", started while dead" : "", t->stop ? ", stopped while dead" : "",
+           t->auditor ? ", with Sys.Audit" : "", t->volume == NULL ? "(none)" : t->volume);
     for (size_t i = 0; i < t->n_faults; i++) {
         printf("    %s at request %u\n", fake_fault_name(t->faults[i].kind), t->faults[i].at);
     }

@@ -26,8 +26,8 @@ enum { RUNS = 8000 };
 struct experiment {
     const struct scenario *scenario;
     bool hold;
-    bool ha, refuse;
-    bool raw_start;
+    bool ha, refuse, auditor;
+    bool raw_start, stop;
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;
     struct driver_crash crashes[DRIVER_CRASHES_MAX];
@@ -51,6 +51,7 @@ static void set_up(const struct experiment *x, struct driver *d)
     d->pve.edited_fingerprint = x->scenario->edited;
     d->pve.volume = x->scenario->volumes[0];
     d->pve.ha_managed = x->ha;
+    d->pve.auditor = x->auditor;
     d->on_error = x->refuse ? FINGERPRINT_ERROR_REFUSE : FINGERPRINT_ERROR_START;
     d->pve.dice = x->dice;
     memcpy(d->pve.faults, x->faults, sizeof(d->pve.faults));
@@ -58,6 +59,7 @@ static void set_up(const struct experiment *x, struct driver *d)
     memcpy(d->crashes, x->crashes, sizeof(d->crashes));
     d->n_crashes = x->n_crashes;
     d->raw_start_in_crash = x->raw_start;
+    d->stop_in_crash = x->stop;
     d->journal_fails_at = x->journal_fails_at;
     d->hold = x->hold_file;
     d->hold_at = x->hold_at;
@@ -82,11 +84,12 @@ static void run(const struct experiment *x, struct driver *d)
 
 static void explain(const struct experiment *x)
 {
-    printf("scenario '%s', %s%s%s", x->scenario->name, x->hold ? "hold" : "early",
+    printf("scenario '%s', %s%s%s%s%s", x->scenario->name, x->hold ? "hold" : "early",
            x->ha       ? ", HA"
            : x->refuse ? ", on_error: refuse"
                        : "",
-           x->raw_start ? ", started while dead" : "");
+           x->raw_start ? ", started while dead" : "", x->stop ? ", stopped while dead" : "",
+           x->auditor ? ", with Sys.Audit" : "");
     for (size_t i = 0; i < x->n_faults; i++) {
         printf(", %s at request %u", fake_fault_name(x->faults[i].kind), x->faults[i].at);
     }
@@ -186,6 +189,41 @@ static void dying_at_every_action_loses_nothing(void **state)
     }
     printf("%u crash points\n", points);
     assert_int_equal(n_bad, 0);
+}
+
+/* Whoever stops the VM while the daemon is dead has stopped it: wherever that was after our start,
+ * the next daemon does not undo it. */
+static void a_stop_while_it_is_dead_is_not_undone(void **state)
+{
+    unsigned stopped = 0;
+
+    (void)state;
+    n_bad = 0;
+    for (size_t s = 0; s < ARRAY_SIZE(scenarios) * 2; s++) {
+        struct experiment x = base_of(s / 2, true);
+        unsigned actions, requests;
+
+        x.auditor = s % 2 == 1;
+        count_run(&x, &actions, &requests);
+        x.n_crashes = 1;
+        x.stop = true;
+        for (x.crashes[0].at = 1; x.crashes[0].at <= actions; x.crashes[0].at++) {
+            for (int after = 0; after < 2; after++) {
+                struct driver d;
+
+                x.crashes[0].after = after == 1;
+                run(&x, &d);
+                if (d.pve.n_stops > 0 && d.ended_running) {
+                    fake_pve_problem(&d.pve, "it was stopped, and started again");
+                }
+                stopped += d.pve.n_stops;
+                check(&x, &d);
+            }
+        }
+    }
+    printf("%u stops while it was dead\n", stopped);
+    assert_int_equal(n_bad, 0);
+    assert_true(stopped > ARRAY_SIZE(scenarios) * 4);
 }
 
 static void every_fault_at_every_request_ends_well(void **state)
@@ -297,7 +335,9 @@ static struct experiment random_experiment(uint64_t *dice)
     x.dice = roll_raw(dice) | 1;
     x.ha = roll(dice, 12) == 0;
     x.refuse = roll(dice, 8) == 0;
+    x.auditor = roll(dice, 4) == 0;
     x.raw_start = roll(dice, 10) == 0;
+    x.stop = roll(dice, 4) == 0;
     x.n_faults = roll(dice, 4);
     x.n_crashes = roll(dice, 4);
     for (size_t i = 0; i < x.n_faults; i++) {
@@ -354,6 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dying_at_every_action_loses_nothing),
+        cmocka_unit_test(a_stop_while_it_is_dead_is_not_undone),
         cmocka_unit_test(every_fault_at_every_request_ends_well),
         cmocka_unit_test(every_record_that_cannot_be_written_ends_well),
         cmocka_unit_test(a_hold_at_every_action_ends_what_was_begun),

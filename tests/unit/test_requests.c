@@ -57,6 +57,15 @@ static void reads_have_no_parameters(void **state)
     check(requests_task(vm, "UPID:pve1:1:"), "GET /nodes/pve1/tasks/UPID:pve1:1:/status");
 }
 
+static void starts_are_looked_for_since_a_second(void **state)
+{
+    (void)state;
+    check(requests_starts(vm, 1795428000),
+          "GET /nodes/pve1/tasks vmid=105 typefilter=qmstart source=all since=1795428000");
+    check(requests_starts(vm, -1),
+          "GET /nodes/pve1/tasks vmid=105 typefilter=qmstart source=all since=0");
+}
+
 static void changes_carry_what_they_change_and_a_digest(void **state)
 {
     const struct api_param slot = {.key = (char[]){"scsi0"},
@@ -96,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_have_no_parameters),
+        cmocka_unit_test(starts_are_looked_for_since_a_second),
         cmocka_unit_test(changes_carry_what_they_change_and_a_digest),
         cmocka_unit_test(privileges_are_those_of_the_recordings),
     };
