@@ -213,6 +213,10 @@ void engine_note_hold(struct engine *engine, uint32_t vmid, const struct assessm
 /* At the daemon's start, of a VM with a journal: did its hold go while nobody watched? */
 int engine_recover_hold(struct vm *vm, struct err *err);
 
+/* --- engine_recover.c --- */
+/* What a crash left open, before anything else looks at those VMs. */
+int engine_recover(struct engine *engine, struct err *err);
+
 /* --- engine_claims.c --- */
 void engine_claims_restart(struct engine *engine); /* all files are to be read */
 /* Reads on, until all is known or that many ms have gone by (engine->loaded tells). <0: no memory,

@@ -20,7 +20,7 @@ enum {
     RECONCILE_LOST_MS = 11000,  /* PVE itself waits at most 10 s for the lock */
     RECONCILE_STUCK_MS = 30000, /* between two tries to take a deletion back */
     RECONCILE_WATCH_MS = 300,   /* between two looks at the start task */
-    RECONCILE_CLOCK_S = 1,      /* time() may lag behind clock_gettime() by a tick */
+    RECONCILE_CLOCK_S = 1,      /* PVE's clock of seconds lags by a tick of the kernel's */
 };
 
 enum reconcile_state {

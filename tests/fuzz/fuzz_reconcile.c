@@ -44,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     d.pve.volume = scenario->volumes[0];
     d.pve.ha_managed = (flags & 6) == 6;
     d.raw_start_in_crash = (flags & 24) == 24;
+    d.stop_in_crash = (flags & 128) != 0;
     d.pve.dice = 1 + take(&bytes, 256) * 0x9E3779B97F4A7C15u;
     d.journal_fails_at = (flags & 96) == 96 ? take(&bytes, 16) : 0;
     while (d.pve.n_faults < take(&bytes, FAKE_FAULTS_MAX + 1)) {

@@ -41,6 +41,7 @@ static void check_memory(const struct record_memory *m)
 {
     must(m->open || (!m->stuck && m->steps == NULL && m->steps_done == 0));
     must(m->open || m->start_owed || m->txn[0] == '\0');
+    must(m->start_owed || m->start_asked == 0);
     must(strlen(m->txn) < SMBIOS_UUID_SIZE && strlen(m->held_key) < SMBIOS_UUID_SIZE);
 }
 
@@ -78,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_memory(&folded);
     }
     must(whole.open == folded.open && whole.stuck == folded.stuck);
+    must(whole.start_asked == folded.start_asked);
     must(whole.start_owed == folded.start_owed && whole.changes == folded.changes);
     must(str_equal(whole.txn, folded.txn) && str_equal(whole.settled_why, folded.settled_why));
     take_up(&whole);

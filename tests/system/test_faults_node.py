@@ -273,9 +273,10 @@ def debt_across(before, after, started):
 
 
 def test_clock_that_jumps_while_the_daemon_is_dead():
-    """Backwards: the debt is paid. Forwards by an hour it looks old: the VM is not started by us, which
-    is told at the highest priority."""
-    in_threads([lambda: debt_across(7200, 3600, True), lambda: debt_across(0, 3600, False)])
+    """Backwards: the debt is paid. Forwards by an hour it looks old, backwards by days nobody knows how old
+    it is: the VM is not started by us, which is told at the highest priority."""
+    in_threads([lambda: debt_across(7200, 3600, True), lambda: debt_across(0, 3600, False),
+                lambda: debt_across(3 * 86400, 3600, False)])
 
 
 # --- token and privileges ---------------------------------------------------------------------------

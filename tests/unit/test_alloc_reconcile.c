@@ -32,9 +32,9 @@ static int feed_it(void *data)
     return driver_replay_log(&r->d, r->cause);
 }
 
-/* One run with that fault at that request; then again and again without memory. */
-static size_t record_and_fail(size_t scenario, enum reconcile_cause cause, unsigned at,
-                              enum fake_fault_kind kind)
+/* One run with these faults; then again and again without memory. */
+static size_t record_and_fail_with(size_t scenario, enum reconcile_cause cause,
+                                   const struct fake_fault *faults, size_t n_faults)
 {
     struct recorded r = {.cause = cause};
     size_t n;
@@ -46,8 +46,8 @@ static size_t record_and_fail(size_t scenario, enum reconcile_cause cause, unsig
     r.d.once = true;
     r.d.keep_log = true;
     r.d.give_up_ms = 50000; /* stuck: one round of it is enough */
-    r.d.pve.faults[0] = (struct fake_fault){at, kind};
-    r.d.pve.n_faults = at > 0;
+    memcpy(r.d.pve.faults, faults, n_faults * sizeof(*faults));
+    r.d.pve.n_faults = n_faults;
     driver_run(&r.d, cause);
     assert_string_equal(r.d.pve.problem, "");
     n = alloc_fail_each(feed_it, &r, ALLOC_FAIL_OWN);
@@ -55,6 +55,24 @@ static size_t record_and_fail(size_t scenario, enum reconcile_cause cause, unsig
     (void)alloc_fail_each(feed_it, &r, ALLOC_FAIL_JANSSON | ALLOC_FAIL_ANY_RESULT);
     driver_fini(&r.d);
     return n;
+}
+
+static size_t record_and_fail(size_t scenario, enum reconcile_cause cause, unsigned at,
+                              enum fake_fault_kind kind)
+{
+    const struct fake_fault fault = {at, kind};
+
+    return record_and_fail_with(scenario, cause, &fault, at > 0);
+}
+
+static void a_start_that_is_looked_for_survives_any_lack_of_memory(void **state)
+{
+    static const struct fake_fault found[] = {{9, FAULT_LOST_AFTER}, {10, FAULT_STOPPED}};
+    static const struct fake_fault not_found[] = {{9, FAULT_LOST_BEFORE}};
+
+    (void)state;
+    assert_true(record_and_fail_with(1, RECONCILE_FOR_HOLD, found, 2) > 200);
+    assert_true(record_and_fail_with(1, RECONCILE_FOR_HOLD, not_found, 1) > 200);
 }
 
 static void a_rewrite_survives_any_lack_of_memory(void **state)
@@ -329,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rewrite_survives_any_lack_of_memory),
+        cmocka_unit_test(a_start_that_is_looked_for_survives_any_lack_of_memory),
         cmocka_unit_test(trouble_survives_any_lack_of_memory),
         cmocka_unit_test(an_answer_survives_any_lack_of_memory),
         cmocka_unit_test(verifying_survives_any_lack_of_memory),

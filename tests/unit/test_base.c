@@ -67,6 +67,24 @@ static void numbers_are_digits_only(void **state)
     assert_int_equal(value, 105);
 }
 
+static void times_are_utc(void **state)
+{
+    static const char *const bad[] = {"", "2026-11-23", "2026-11-23T10:00:00",
+                                      "2026-11-23T10:00:00+01"};
+    int64_t seconds = 0;
+
+    (void)state;
+    assert_true(str_to_seconds("2026-11-23T10:00:00Z", &seconds));
+    assert_int_equal(seconds, 1795428000);
+    assert_true(str_to_seconds("2026-11-23T10:00:01.999Z", &seconds));
+    assert_int_equal(seconds, 1795428001);
+    assert_false(str_to_seconds(NULL, &seconds));
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        assert_false(str_to_seconds(bad[i], &seconds));
+    }
+    assert_int_equal(value, 105);
+}
+
 static void comparisons_know_null_and_case(void **state)
 {
     (void)state;
@@ -118,6 +136,7 @@ int main(void)
         cmocka_unit_test(buffer_stops_at_its_limit),
         cmocka_unit_test(empty_buffer_is_an_empty_text),
         cmocka_unit_test(numbers_are_digits_only),
+        cmocka_unit_test(times_are_utc),
         cmocka_unit_test(comparisons_know_null_and_case),
         cmocka_unit_test(tamed_text_has_no_control_bytes),
         cmocka_unit_test(errors_keep_their_code_and_gain_context),

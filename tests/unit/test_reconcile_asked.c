@@ -21,7 +21,7 @@
     "\"2026-11-23T10:00:" time "Z\"}"
 #define ASKED "[" RECORD("held", "10") "," RECORD("start", "20") "]"
 
-enum { LOOK = 3 }; /* the request that asks for the list: two looks at the status come before it */
+enum { LOOK = 4 }; /* the request that asks for the list: status, config and status come first */
 
 static void set_up(struct driver *d, const char *records)
 {

@@ -160,6 +160,32 @@ static void a_held_start_is_owed_until_made_or_dropped(void **state)
     }
 }
 
+static void whether_a_start_was_asked_for_is_known_since_the_hold(void **state)
+{
+#define ASKED(second) "{\"type\":\"start\",\"time\":\"2026-11-23T10:00:" second ".123Z\"}"
+    static const struct {
+        const char *records;
+        int64_t asked;
+    } cases[] = {
+        {"[" HELD("k") "," ASKED("01") "]", 1795428001},
+        {"[" HELD("k") "," ASKED("01") "," ASKED("05") "]", 1795428001},
+        {"[" HELD("k") "," ASKED("01") "," HELD("l") "]", 0},
+        {"[" HELD("k") "," ASKED("01") "," HELD("l") "," ASKED("09") "]", 1795428009},
+        {"[" HELD("k") "," ASKED("01") "," STARTED "]", 0},
+        {"[" HELD("k") "," ASKED("01") "," DROPPED "]", 0},
+        {"[" ASKED("01") "]", 0},
+        {"[" HELD("k") "," START "]", 0},
+    };
+#undef ASKED
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        CLEANUP(record_memory_fini) struct record_memory m = replay(cases[i].records);
+
+        assert_int_equal(m.start_asked, cases[i].asked);
+    }
+}
+
 static void what_was_held_or_settled_is_forgotten_when_in_sync(void **state)
 {
     CLEANUP(record_memory_fini)
@@ -420,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_begin_binds_the_machine_to_the_vm),
         cmocka_unit_test(stuck_is_of_the_open_change_set),
         cmocka_unit_test(a_held_start_is_owed_until_made_or_dropped),
+        cmocka_unit_test(whether_a_start_was_asked_for_is_known_since_the_hold),
         cmocka_unit_test(what_was_held_or_settled_is_forgotten_when_in_sync),
         cmocka_unit_test(each_outcome_settles_or_does_not),
         cmocka_unit_test(a_hold_is_noted_until_its_resume),
