@@ -82,7 +82,6 @@ static void times_are_utc(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         assert_false(str_to_seconds(bad[i], &seconds));
     }
-    assert_int_equal(value, 105);
 }
 
 static void comparisons_know_null_and_case(void **state)
