@@ -40,10 +40,13 @@ static int drop_old_debt(struct vm *vm, struct err *err)
     if (why == NULL) {
         return 0;
     }
-    engine_say(vm->engine, vm->vmid, LOG_CRIT, MESSAGE_START_FAILED,
-               "VM %u: its start was stopped at %s and never made again, because the daemon ended; "
-               "%s. If it should run: qm start %u",
-               vm->vmid, vm->memory.held_time, why, vm->vmid);
+    engine_say(
+        vm->engine, vm->vmid, LOG_CRIT, MESSAGE_START_FAILED,
+        "VM %u: its start was stopped at %s and %s, because the daemon ended; %s. If it should "
+        "run: qm start %u",
+        vm->vmid, vm->memory.held_time,
+        vm->memory.start_asked == 0 ? "never made again" : "perhaps never made again", why,
+        vm->vmid);
     clock_now_text(now);
     record = record_dropped((struct record_head){vm->vmid, vm->memory.txn, now},
                             "the daemon was away for too long");

@@ -79,13 +79,17 @@ int reconcile_enter_start_look(struct reconcile *r, struct reconcile_action *out
                              out);
 }
 
-/* An end of a start task after which the start is owed as before: a lock was in its way, or the
- * hook held it. (Ours are not held; the one that was is the debt itself.) */
-static bool is_passing_exit(const char *exit)
+/* A start that a lock was in the way of: it may be asked for again. */
+static bool met_a_lock(const char *exit)
+{
+    return strstr(exit, "got timeout") != NULL || strstr(exit, "VM is locked") != NULL;
+}
+
+/* A start that the hook held: that is the debt, not what paid it. */
+static bool was_held(const char *exit)
 {
     static_assert(WIRE_HOOK_RESTART == 75, "as below");
-    return strstr(exit, "got timeout") != NULL || strstr(exit, "VM is locked") != NULL ||
-           strstr(exit, "exit code 75") != NULL;
+    return strstr(exit, "exit code 75") != NULL;
 }
 
 /* Is this entry the start that we owe? Whoever made it. PVE may call one RUNNING for some seconds
@@ -100,7 +104,7 @@ static bool is_the_start(const struct reconcile *r, const json_t *task)
 
     return upid != NULL && str_starts(upid, "UPID:") && str_equal(type, "qmstart") &&
            str_to_u64(id, UINT32_MAX, &vmid) && vmid == r->params.vm.vmid &&
-           (status == NULL || !is_passing_exit(status));
+           (status == NULL || (!met_a_lock(status) && !was_held(status)));
 }
 
 int reconcile_on_start_look(struct reconcile *r, const struct reconcile_event *event,
@@ -193,7 +197,8 @@ static int on_start_failed(struct reconcile *r, const char *exit, struct reconci
                                       : "it is running already";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
-    if (is_passing_exit(exit)) {
+    /* Ours are not held; one that is found in the list may have been. */
+    if (met_a_lock(exit) || (r->starts == 0 && was_held(exit))) {
         return reconcile_has_patience(r, r->params.start_patience_ms)
                    ? reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out)
                    : reconcile_start_later(r, exit, out);

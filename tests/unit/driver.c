@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -18,18 +17,6 @@ enum {
     ACTIONS_MAX = 20000, /* a run that never ends is a failure */
     GIVE_UP_MS = 4 * 3600 * 1000,
 };
-
-const char *driver_now(struct driver *d)
-{
-    time_t when = FAKE_PVE_EPOCH + d->pve.now_ms / 1000;
-    struct tm tm;
-
-    if (gmtime_r(&when, &tm) == NULL ||
-        strftime(d->now, sizeof(d->now), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
-        abort();
-    }
-    return d->now;
-}
 
 struct driver_event {
     enum reconcile_event_type type;

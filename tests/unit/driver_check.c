@@ -3,9 +3,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/str.h"
 #include "driver_priv.h"
+
+const char *driver_now(struct driver *d)
+{
+    time_t when = FAKE_PVE_EPOCH + d->pve.now_ms / 1000;
+    struct tm tm;
+
+    if (gmtime_r(&when, &tm) == NULL ||
+        strftime(d->now, sizeof(d->now), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
+        abort();
+    }
+    return d->now;
+}
 
 unsigned driver_count(const struct driver *d, const char *word)
 {

@@ -171,6 +171,21 @@ static void what_is_not_that_start_does_not_count(void **state)
     }
 }
 
+/* PVE calls it RUNNING until it looks at it the next time. */
+static void a_held_start_that_seems_to_run_does_not_count(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d, ASKED);
+    d.pve.auditor = true;
+    task_at(&d, 20, "hookscript error for 105 on pre-start: exit code 75 ", false);
+    d.pve.tasks[0].polls = 2;
+    come_back(&d);
+    assert_int_equal(d.told[RECONCILE_TELL_DOWN], 0);
+    assert_asked(&d);
+}
+
 /* Held, asked for and held again within a second, as no node is: the hold is the bound. */
 static void a_hold_that_came_later_is_another_debt(void **state)
 {
@@ -238,6 +253,7 @@ int main(void)
         cmocka_unit_test(one_that_came_too_late_ends_the_debt),
         cmocka_unit_test(without_one_it_is_asked_for),
         cmocka_unit_test(what_is_not_that_start_does_not_count),
+        cmocka_unit_test(a_held_start_that_seems_to_run_does_not_count),
         cmocka_unit_test(a_hold_that_came_later_is_another_debt),
         cmocka_unit_test(a_list_that_cannot_be_had_is_asked_for_again),
         cmocka_unit_test(one_that_is_refused_keeps_the_debt_and_is_told),
