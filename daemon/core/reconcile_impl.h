@@ -97,6 +97,7 @@ struct reconcile {
     char *upid;
     unsigned starts;
     int64_t start_asked; /* as in the journal's memory: PVE may have been asked already */
+    bool start_found;    /* `upid` is from PVE's list, not the answer to our call */
     int64_t held_at;     /* when the start that is owed was stopped; 0: not known */
     const char *dropped; /* why no start is owed any more; NULL: it was made */
 

@@ -127,6 +127,7 @@ int reconcile_on_start_look(struct reconcile *r, const struct reconcile_event *e
                            r->params.vm.vmid, r->upid) < 0) {
             return -ENOMEM;
         }
+        r->start_found = true;
         return reconcile_go_to(r, STATE_WATCH, out);
     }
     return reconcile_go_to(r, STATE_START_RECORD, out);
@@ -162,6 +163,7 @@ int reconcile_enter_start(struct reconcile *r, struct reconcile_action *out)
         return -ENOMEM;
     }
     r->starts++;
+    r->start_found = false;
     return reconcile_request(requests_start(r->params.vm), out);
 }
 
@@ -193,12 +195,12 @@ static int on_start_failed(struct reconcile *r, const char *exit, struct reconci
     if (strstr(exit, "already running") != NULL) {
         /* An earlier start of ours whose answer was lost, or somebody was quicker. */
         r->dropped = r->starts > 1    ? NULL
-                     : r->starts == 0 ? "somebody else had started it"
+                     : r->start_found ? "somebody else had started it"
                                       : "it is running already";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
     /* Ours are not held; one that is found in the list may have been. */
-    if (met_a_lock(exit) || (r->starts == 0 && was_held(exit))) {
+    if (met_a_lock(exit) || (r->start_found && was_held(exit))) {
         return reconcile_has_patience(r, r->params.start_patience_ms)
                    ? reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out)
                    : reconcile_start_later(r, exit, out);
