@@ -179,11 +179,16 @@ bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fi
     return changed;
 }
 
-/* 0 all read, 1 time is up, <0. */
-static int read_configs(struct engine *engine, int64_t until)
+/* 0 all read, 1 time is up, <0. Reading gets that many ms, and never less than the look at the
+ * directory took: where that is long (pmxcfs, many VMs) the next turn, which looks again, would
+ * find the time up each time, and nothing would ever be read. */
+static int read_configs(struct engine *engine, int64_t ms)
 {
     CLEANUP(store_index_fini) struct store_index found = {0};
+    int64_t begun = engine_now();
     int rc = store_scan_configs(engine->store, &found);
+    int64_t scanned = engine_now();
+    int64_t until = scanned + (scanned - begun > ms ? scanned - begun : ms);
 
     for (size_t i = 0; i < found.n && rc == 0; i++) {
         if (is_known(engine, &found.items[i])) {
@@ -213,7 +218,9 @@ int engine_claims_load(struct engine *engine, int64_t ms)
         engine->next_to_load += rc == 0;
     }
     if (rc == 0 && engine->next_to_load == engine->n_to_load) {
-        rc = read_configs(engine, until);
+        int64_t left = until - engine_now();
+
+        rc = read_configs(engine, left > ENGINE_LOAD_STEP_MS ? left : ENGINE_LOAD_STEP_MS);
         if (rc == -ENOENT) {
             rc = 0; /* pmxcfs is away, and so is every VM that could be changed */
         }
@@ -238,5 +245,5 @@ bool engine_claims_refresh(struct engine *engine)
         return false;
     }
     /* Where it fails the VM's own file cannot be read either, and nothing is changed. */
-    return read_configs(engine, engine_now() + PATIENTLY_MS) == 0;
+    return read_configs(engine, PATIENTLY_MS) == 0;
 }
