@@ -7,10 +7,11 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (MAC, SERIAL, UUID, at_rest, changing, checked_node, contains, equal, faults,
+from tap import (BUILD, MAC, SERIAL, UUID, at_rest, changing, checked_node, contains, equal, faults,
                  fingerprint, has_identity, imported, lacks, run, small_fingerprint,
                  smbios, wait_for)
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CTIME = 1795397075                       # of all VMs that the simulator makes
 CARRIES = f"uuid={UUID}"
 OWN = "uuid=11111111-2222-3333-4444-555555555555"
@@ -308,6 +309,31 @@ def test_move_is_one_command():
         rewritten(node, 110)
         contains(notes_of(node, 110), "VM 105 still carries the same", "notes")
         contains(notes_of(node, 110), "never run both", "notes")
+
+
+def test_what_move_adopt_and_capture_write_can_be_read_by_the_daemon():
+    """Whatever the umask of root's shell: the daemon is nobody."""
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 110):
+            node.vm(vmid, imported(vmid))
+        node.fingerprint(105, small_fingerprint())
+        node.write("etc/pve-hwid/pve-hwid.conf", node.config_text())
+        old = os.umask(0o077)
+        try:
+            result = node.hwid("adopt", 105, "--config", node.path("etc/pve-hwid/pve-hwid.conf"))
+            equal(result.returncode, 0, f"adopt: {result.stderr}")
+            mode = os.stat(node.path("etc/pve-hwid/fingerprints/105.json")).st_mode
+            equal(oct(mode & 0o777), "0o644", "mode after adopt")
+            result = move(node, 105, 110, "--stopped")
+            equal(result.returncode, 0, f"move: {result.stderr}")
+            mode = os.stat(node.path("etc/pve-hwid/fingerprints/110.json")).st_mode
+            equal(oct(mode & 0o777), "0o644", "mode after move")
+            result = node.run(f"{BUILD}/pve-hwid", "capture", f"{TOP}/conf/examples/win2019.vmx", "-o", node.path("captured.json"))
+            equal(result.returncode, 0, f"capture: {result.stderr}")
+            mode = os.stat(node.path("captured.json")).st_mode
+            equal(oct(mode & 0o777), "0o644", "mode after capture")
+        finally:
+            os.umask(old)
 
 
 def test_move_accepts_a_copy_that_has_the_fingerprint_already():
