@@ -162,6 +162,16 @@ static bool recheck(struct engine *engine, uint32_t vmid)
     return item.stamp != 0 && !is_known(engine, &item) && read_config(engine, &item) == 0;
 }
 
+/* Whatever the stamp says: on pmxcfs a file that changes twice in a second may have the same. */
+void engine_claims_changed(struct engine *engine, uint32_t vmid)
+{
+    struct store_item item = {.vmid = vmid};
+
+    if (store_stamp_config(engine->store, vmid, &item.stamp) == 0 && item.stamp != 0) {
+        (void)read_config(engine, &item); /* no memory: it is not known, and read again */
+    }
+}
+
 bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp)
 {
     enum { RIVALS_MAX = 64 }; /* more are clones that share a serial number */

@@ -223,6 +223,8 @@ bool engine_claims_refresh(struct engine *engine);
 /* The same, at any rate of those on this node that share something with this fingerprint: what an
  * administrator has just set right is no obstacle any more. */
 bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp);
+/* We changed that VM's configuration: what it carries now must not be given to another one. */
+void engine_claims_changed(struct engine *engine, uint32_t vmid);
 /* Which VM it is that was made what its fingerprint says, as its journal has it. */
 int engine_claims_bind(struct vm *vm);
 /* That fingerprint came, changed or went. */

@@ -5,6 +5,7 @@ carries already is its own. Refusals end in exit 5 and a sentence; a start goes 
 import json
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tap import (BUILD, MAC, SERIAL, UUID, at_rest, changing, checked_node, contains, equal, faults,
@@ -132,6 +133,20 @@ def test_restored_copy_and_clone_of_what_is_in_sync_are_only_told():
                 check=True)
         node.fingerprint(105, fingerprint(nics=None, disks=None))
         wait_for("the machine type", lambda: "pc-q35" in node.conf(105)["machine"])
+
+
+def test_what_was_given_a_moment_ago_is_known():
+    """The fingerprint goes to another VM right after the first one got what it says."""
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 106):
+            node.vm(vmid, imported(vmid))
+        node.start_daemon()
+        node.fingerprint(105, small_fingerprint())
+        wait_for("VM 105 has its identity", lambda: carries(node, 105), every=0.005)
+        where = node.path("etc/pve-hwid/fingerprints")
+        os.rename(f"{where}/105.json", f"{where}/106.json")
+        time.sleep(0.7)  # no question meanwhile: it would make the daemon look at all
+        refused(node, 106, "VM 105 carries")
 
 
 def test_template_with_the_identity_is_only_told():
