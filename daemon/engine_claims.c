@@ -189,6 +189,17 @@ bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fi
     return changed;
 }
 
+static void tell_unseen(struct engine *engine, size_t unseen)
+{
+    if (unseen > 0 && unseen != engine->unseen_configs) {
+        engine_say(engine, 0, LOG_WARNING, MESSAGE_OTHERS_UNKNOWN,
+                   "%zu configurations of this node cannot be looked at: which identity those VMs "
+                   "have is as last known",
+                   unseen);
+    }
+    engine->unseen_configs = unseen;
+}
+
 /* 0 all read, 1 time is up, <0. Reading gets that many ms, and never less than the look at the
  * directory took: where that is long (pmxcfs, many VMs) the next turn, which looks again, would
  * find the time up each time, and nothing would ever be read. */
@@ -196,12 +207,15 @@ static int read_configs(struct engine *engine, int64_t ms)
 {
     CLEANUP(store_index_fini) struct store_index found = {0};
     int64_t begun = engine_now();
-    int rc = store_scan_configs(engine->store, &found);
+    size_t unseen = 0;
+    int rc = store_scan_configs(engine->store, &found, &unseen);
     int64_t scanned = engine_now();
     int64_t until = scanned + (scanned - begun > ms ? scanned - begun : ms);
 
     for (size_t i = 0; i < found.n && rc == 0; i++) {
-        if (is_known(engine, &found.items[i])) {
+        /* One that cannot be looked at is as last known, and keeps nobody from anything: a start
+         * that we stopped is made all the same. */
+        if (found.items[i].stamp == 0 || is_known(engine, &found.items[i])) {
             continue;
         }
         if (engine_now() >= until) {
@@ -211,6 +225,7 @@ static int read_configs(struct engine *engine, int64_t ms)
     }
     if (rc == 0) {
         drop_gone(engine, &found);
+        tell_unseen(engine, unseen);
         engine->configs_ms = engine_now();
     }
     return rc;

@@ -134,10 +134,11 @@ struct engine {
     struct claims *claims; /* who has which identity */
     uint32_t *to_load;     /* fingerprints not read yet since the start */
     size_t n_to_load, next_to_load;
-    bool listed;        /* to_load is all there are */
-    bool loaded;        /* all of them, and all configurations, have been read */
-    int64_t configs_ms; /* when this node's configurations were last looked at; 0: never */
-    bool refused_again; /* what was refused may not be any more: look when the queue is empty */
+    bool listed;           /* to_load is all there are */
+    bool loaded;           /* all of them, and all configurations, have been read */
+    int64_t configs_ms;    /* when this node's configurations were last looked at; 0: never */
+    size_t unseen_configs; /* of this node, when they were last looked at */
+    bool refused_again;    /* what was refused may not be any more: look when the queue is empty */
     struct survey *survey;
 };
 

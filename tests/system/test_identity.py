@@ -8,6 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from fleet import shim
 from tap import (BUILD, MAC, SERIAL, UUID, at_rest, changing, checked_node, contains, equal, faults,
                  fingerprint, has_identity, imported, lacks, run, small_fingerprint,
                  smbios, wait_for)
@@ -254,6 +255,19 @@ def test_a_held_start_is_refused_when_the_survey_says_so():
 
 
 # --- the number, used again -----------------------------------------------------------------------
+
+def test_configuration_that_cannot_be_looked_at_keeps_nobody_down():
+    """A start that was stopped is made, although the file of another VM gives an error."""
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 999):
+            node.vm(vmid, imported(vmid))
+        node.fingerprint(105, small_fingerprint())
+        node.start_daemon(wrapper=shim(UNSEEN="999.conf"), early=0)
+        node.qm("start", "105")
+        wait_for("VM 105 runs", lambda: node.running(105))
+        assert carries(node, 105), "it runs as it was"
+        contains(node.log_text(), "cannot be looked at", "log")
+
 
 def test_reused_number_is_refused_until_it_is_adopted():
     with checked_node(qemu="stub") as node:
