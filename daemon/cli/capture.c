@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "cli/args.h"
+#include "core/merge.h"
 #include "cli/capture.h"
 #include "cli/capture_vcenter.h"
 
@@ -131,6 +132,6 @@ const struct verb verb_capture = {
         "  pve-hwid capture shop.ova -o fingerprints/\n"
         "  pve-hwid capture --merge web1.vmx web1-guest.json -o 105.json\n"
         "  ssh root@esxi cat /vmfs/volumes/ds1/web1/web1.vmx | pve-hwid capture - -o 105.json\n",
-    .operands = ARGS_WORDS_MAX,
+    .operands = MERGE_INPUTS_MAX,
     .run = capture_run,
 };

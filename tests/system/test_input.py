@@ -121,7 +121,7 @@ def test_config_line_that_pve_would_drop_is_told_and_nothing_changed():
         text = node.read(node.conf_path(105)) + "this is no line of PVE\n"
         node.set_conf(105, text)
         node.fingerprint(105, small_fingerprint())
-        node.fingerprint(106, small_fingerprint())
+        node.fingerprint(106, small_fingerprint(smbios={"uuid": "9b1a4d56-1100-3322-4455-000000000106"}))
         node.start_daemon()
         wait_for("the other VM is rewritten", lambda: node.records(106)[-1:] == ["end"])
         at_rest(node)
