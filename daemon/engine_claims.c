@@ -162,6 +162,16 @@ static bool recheck(struct engine *engine, uint32_t vmid)
     return item.stamp != 0 && !is_known(engine, &item) && read_config(engine, &item) == 0;
 }
 
+/* Whatever the stamp says: on pmxcfs a file that changes twice in a second may have the same. */
+void engine_claims_changed(struct engine *engine, uint32_t vmid)
+{
+    struct store_item item = {.vmid = vmid};
+
+    if (store_stamp_config(engine->store, vmid, &item.stamp) == 0 && item.stamp != 0) {
+        (void)read_config(engine, &item); /* no memory: it is not known, and read again */
+    }
+}
+
 bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp)
 {
     enum { RIVALS_MAX = 64 }; /* more are clones that share a serial number */
@@ -179,14 +189,33 @@ bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fi
     return changed;
 }
 
-/* 0 all read, 1 time is up, <0. */
-static int read_configs(struct engine *engine, int64_t until)
+static void tell_unseen(struct engine *engine, size_t unseen)
+{
+    if (unseen > 0 && unseen != engine->unseen_configs) {
+        engine_say(engine, 0, LOG_WARNING, MESSAGE_OTHERS_UNKNOWN,
+                   "%zu configurations of this node cannot be looked at: which identity those VMs "
+                   "have is as last known",
+                   unseen);
+    }
+    engine->unseen_configs = unseen;
+}
+
+/* 0 all read, 1 time is up, <0. Reading gets that many ms, and never less than the look at the
+ * directory took: where that is long (pmxcfs, many VMs) the next turn, which looks again, would
+ * find the time up each time, and nothing would ever be read. */
+static int read_configs(struct engine *engine, int64_t ms)
 {
     CLEANUP(store_index_fini) struct store_index found = {0};
-    int rc = store_scan_configs(engine->store, &found);
+    int64_t begun = engine_now();
+    size_t unseen = 0;
+    int rc = store_scan_configs(engine->store, &found, &unseen);
+    int64_t scanned = engine_now();
+    int64_t until = scanned + (scanned - begun > ms ? scanned - begun : ms);
 
     for (size_t i = 0; i < found.n && rc == 0; i++) {
-        if (is_known(engine, &found.items[i])) {
+        /* One that cannot be looked at is as last known, and keeps nobody from anything: a start
+         * that we stopped is made all the same. */
+        if (found.items[i].stamp == 0 || is_known(engine, &found.items[i])) {
             continue;
         }
         if (engine_now() >= until) {
@@ -196,6 +225,7 @@ static int read_configs(struct engine *engine, int64_t until)
     }
     if (rc == 0) {
         drop_gone(engine, &found);
+        tell_unseen(engine, unseen);
         engine->configs_ms = engine_now();
     }
     return rc;
@@ -213,7 +243,9 @@ int engine_claims_load(struct engine *engine, int64_t ms)
         engine->next_to_load += rc == 0;
     }
     if (rc == 0 && engine->next_to_load == engine->n_to_load) {
-        rc = read_configs(engine, until);
+        int64_t left = until - engine_now();
+
+        rc = read_configs(engine, left > ENGINE_LOAD_STEP_MS ? left : ENGINE_LOAD_STEP_MS);
         if (rc == -ENOENT) {
             rc = 0; /* pmxcfs is away, and so is every VM that could be changed */
         }
@@ -238,5 +270,5 @@ bool engine_claims_refresh(struct engine *engine)
         return false;
     }
     /* Where it fails the VM's own file cannot be read either, and nothing is changed. */
-    return read_configs(engine, engine_now() + PATIENTLY_MS) == 0;
+    return read_configs(engine, PATIENTLY_MS) == 0;
 }

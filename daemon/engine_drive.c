@@ -336,6 +336,7 @@ static int act(struct vm *vm, struct reconcile_action *action, struct reconcile_
     case RECONCILE_DO_RECORD:
         *event = (struct reconcile_event){.type = RECONCILE_EV_RECORDED, .error_text = err->text};
         event->error = engine_record(vm, action->record, err);
+        engine_claims_changed(vm->engine, vm->vmid); /* a step, or what the last one was */
         json_decref(action->record);
         return 1;
     case RECONCILE_DO_REQUEST:

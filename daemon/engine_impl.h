@@ -135,10 +135,11 @@ struct engine {
     struct claims *claims; /* who has which identity */
     uint32_t *to_load;     /* fingerprints not read yet since the start */
     size_t n_to_load, next_to_load;
-    bool listed;        /* to_load is all there are */
-    bool loaded;        /* all of them, and all configurations, have been read */
-    int64_t configs_ms; /* when this node's configurations were last looked at; 0: never */
-    bool refused_again; /* what was refused may not be any more: look when the queue is empty */
+    bool listed;           /* to_load is all there are */
+    bool loaded;           /* all of them, and all configurations, have been read */
+    int64_t configs_ms;    /* when this node's configurations were last looked at; 0: never */
+    size_t unseen_configs; /* of this node, when they were last looked at */
+    bool refused_again;    /* what was refused may not be any more: look when the queue is empty */
     struct survey *survey;
 };
 
@@ -228,6 +229,8 @@ bool engine_claims_refresh(struct engine *engine);
 /* The same, at any rate of those on this node that share something with this fingerprint: what an
  * administrator has just set right is no obstacle any more. */
 bool engine_claims_recheck(struct engine *engine, uint32_t vmid, const struct fingerprint *fp);
+/* We changed that VM's configuration: what it carries now must not be given to another one. */
+void engine_claims_changed(struct engine *engine, uint32_t vmid);
 /* Which VM it is that was made what its fingerprint says, as its journal has it. */
 int engine_claims_bind(struct vm *vm);
 /* That fingerprint came, changed or went. */

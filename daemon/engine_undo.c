@@ -74,7 +74,11 @@ int engine_undo_plan(struct engine *engine, uint32_t vmid, const char *txn,
     if (rc < 0) {
         return explain(rc);
     }
+    if (engine->loaded) {
+        (void)engine_claims_refresh(engine); /* cannot be read: as last known */
+    }
     params.undo = undo;
+    params.claims = engine->claims;
     rc = engine_read_texts(engine, vmid, &texts, err);
     rc = rc < 0 ? rc : assess(&texts.texts, &params, NULL, 0, &a, err);
     if (rc < 0) {

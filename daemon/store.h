@@ -60,10 +60,10 @@ int store_read_hold(const struct store *store, uint32_t vmid, struct store_file 
  * qemu-server directory (pmxcfs is not mounted). At most PVECONF_MAX bytes. */
 int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,
                       struct err *err);
-/* Which configurations there are on this node now, and a stamp of each (store_index.h). -errno:
- * nobody can say; *ret is as before. */
+/* Which configurations there are on this node now, and a stamp of each (store_index.h); 0 for those
+ * *ret_unseen that are there and cannot be looked at. -errno: nobody can say; *ret is as before. */
 struct store_index;
-int store_scan_configs(const struct store *store, struct store_index *ret);
+int store_scan_configs(const struct store *store, struct store_index *ret, size_t *ret_unseen);
 /* The same of one; 0: not on this node. */
 int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp);
 

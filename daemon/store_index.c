@@ -138,7 +138,8 @@ static int compare_items(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-static int scan_entry(int dir_fd, const char *name, const char *suffix, struct store_index *found)
+static int scan_entry(int dir_fd, const char *name, const char *suffix, struct store_index *found,
+                      size_t *unseen)
 {
     struct store_item item = {.vmid = store_vmid_of(name, suffix)};
     int rc;
@@ -147,7 +148,9 @@ static int scan_entry(int dir_fd, const char *name, const char *suffix, struct s
         return 0;
     }
     rc = store_stamp(dir_fd, item.vmid, suffix, &item.stamp);
-    if (rc < 0 || item.stamp == 0) {
+    if (rc < 0 && unseen != NULL) {
+        (*unseen)++;
+    } else if (rc < 0 || item.stamp == 0) {
         return rc; /* 0: gone meanwhile */
     }
     if (vec_reserve(&found->items, found->n, &found->cap, sizeof(item)) < 0) {
@@ -164,10 +167,11 @@ static void dir_closep(DIR **dir)
     }
 }
 
-int store_scan(int dir_fd, const char *suffix, struct store_index *ret)
+int store_scan(int dir_fd, const char *suffix, struct store_index *ret, size_t *ret_unseen)
 {
     CLEANUP(store_index_fini) struct store_index found = {0};
     CLEANUP(dir_closep) DIR *dir = NULL;
+    size_t unseen = 0;
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the stream takes it over */
     int rc;
 
@@ -187,7 +191,7 @@ int store_scan(int dir_fd, const char *suffix, struct store_index *ret)
         if (entry == NULL) {
             break;
         }
-        rc = scan_entry(fd, entry->d_name, suffix, &found);
+        rc = scan_entry(fd, entry->d_name, suffix, &found, ret_unseen != NULL ? &unseen : NULL);
         if (rc < 0) {
             return rc;
         }
@@ -201,5 +205,8 @@ int store_scan(int dir_fd, const char *suffix, struct store_index *ret)
     store_index_fini(ret);
     *ret = found;
     found = (struct store_index){0};
+    if (ret_unseen != NULL) {
+        *ret_unseen = unseen;
+    }
     return 0;
 }

@@ -34,7 +34,8 @@ void store_index_remove(struct store_index *index, uint32_t vmid);
 uint32_t store_vmid_of(const char *name, const char *suffix);
 /* The stamp of VMID.json in that directory; 0: not there. -errno: nobody can say. */
 int store_stamp(int dir_fd, uint32_t vmid, const char *suffix, uint64_t *ret_stamp);
-/* All VMID.json of that directory. On failure *ret is as before. */
-int store_scan(int dir_fd, const char *suffix, struct store_index *ret);
+/* All VMID.json of that directory. On failure *ret is as before. One that is there and cannot be
+ * looked at is a failure, or, where ret_unseen asks for their number, has the stamp 0. */
+int store_scan(int dir_fd, const char *suffix, struct store_index *ret, size_t *ret_unseen);
 
 #endif

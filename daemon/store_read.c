@@ -92,12 +92,12 @@ int store_read_hold(const struct store *store, uint32_t vmid, struct store_file 
     return rc;
 }
 
-int store_scan_configs(const struct store *store, struct store_index *ret)
+int store_scan_configs(const struct store *store, struct store_index *ret, size_t *ret_unseen)
 {
     CLEANUP_FD int fd = -1;
     int rc = file_open_dir(AT_FDCWD, store->dirs[STORE_DIR_CLUSTER].alive, &fd, NULL);
 
-    return rc < 0 ? rc : store_scan(fd, ".conf", ret);
+    return rc < 0 ? rc : store_scan(fd, ".conf", ret, ret_unseen);
 }
 
 int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp)

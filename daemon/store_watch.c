@@ -253,7 +253,7 @@ static int dir_look(struct store_dir *dir, struct store_index *ret)
 
     if (rc == 0 && fd >= 0) {
         dir_watch(dir, fd, false);
-        return store_scan(fd, dir->suffix, ret);
+        return store_scan(fd, dir->suffix, ret, NULL);
     }
     if (rc == 0 || rc == -ENOENT) {
         dir_watch_parent(dir);

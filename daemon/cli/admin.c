@@ -337,7 +337,6 @@ enum cli_exit admin_open(const struct cli *cli, struct admin *admin)
     if (geteuid() != 0) {
         return cli_fail(cli, CLI_ERROR, "%s is for root: run it as root", cli->verb->name);
     }
-    (void)umask(022); /* what others may read is said file by file */
     if (admin_read(admin, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s", err.text);
     }

@@ -158,7 +158,6 @@ int hold_file_write(const struct settings *settings, uint32_t vmid, const char *
                               : choose(settings, vmid, &file.path, err);
     }
     if (rc >= 0 && (hold->since == NULL || why != NULL)) {
-        (void)umask(022); /* the daemon's user has to read it */
         rc = make(file.path, hold, why, &text, err);
     } else if (rc >= 0) {
         rc = hold_format(hold, &text, err);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/str.h"
 #include "cli/cli.h"
@@ -64,6 +65,8 @@ int main(int argc, char **argv)
 {
     struct cli cli = {.verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET};
 
+    /* The daemon is nobody and reads what root writes; what is secret says so file by file. */
+    (void)umask(022);
     (void)setvbuf(stderr, NULL, _IOLBF, 0); /* whole sentences, also where others write there */
     out_init(&cli.out, stdout);
     return (int)finish(&cli, run(&cli, argc, argv));

@@ -195,8 +195,10 @@ const struct verb verb_undo = {
     .details =
         "Brings back the values from before a change set: the last one that was not undone yet,\n"
         "or TXN, as `pve-hwid log VMID` names them. Refused where one of these options was\n"
-        "changed since. A VM that runs or is locked is left alone. The VM is put on hold, so\n"
-        "that nothing is changed again by itself: see hold, and resume for the end of it.\n\n"
+        "changed since, or where another VM has the uuid or MAC by now. A VM that runs or is "
+        "locked\n"
+        "is left alone. The VM is put on hold, so that nothing is changed again by itself: see\n"
+        "hold, and resume for the end of it.\n\n"
         "  -n, --dry-run   only tell what would happen; nothing is held\n"
         "  --config FILE   settings that say where fingerprints lie (default\n"
         "                  " HOLD_FILE_CONFIG ")\n\n"

@@ -124,12 +124,45 @@ static int make_plan(struct assessment *a, const struct assess_params *params,
     return rc < 0 ? rc : keep_twin(a, &others) < 0 ? err_oom(err) : 0;
 }
 
+static int refuse_return(struct assessment *a, const struct claims_findings *others)
+{
+    int rc = 0;
+
+    a->elsewhere = others->elsewhere;
+    for (size_t i = 0; i < others->notes.n && rc == 0; i++) {
+        rc = notes_add(&a->plan->notes, "%s", others->notes.items[i]);
+    }
+    for (size_t i = 0; i < others->refusals.n && rc == 0; i++) {
+        rc = notes_add(&a->plan->refusals, "%s", others->refusals.items[i]);
+    }
+    if (rc == 0 && others->refusals.n > 0) {
+        plan_clear_changes(a->plan);
+    }
+    return rc;
+}
+
+/* An identity that another VM has by now does not come back: an undo gives, too. */
+static int guard_undo(struct assessment *a, const struct assess_params *params,
+                      const struct pveconf *next)
+{
+    CLEANUP(pveconf_freep) struct pveconf *after = NULL;
+    CLEANUP(claims_findings_fini) struct claims_findings others = {0};
+    int rc = pveconf_apply_pending(next, &after); /* a copy */
+
+    for (size_t i = 0; i < a->plan->n_changes && rc == 0; i++) {
+        rc = pveconf_set(after, a->plan->changes[i].option, a->plan->changes[i].new);
+    }
+    rc = rc < 0 ? rc : claims_judge_return(params->claims, params->vmid, next, after, &others);
+    return rc < 0 ? rc : refuse_return(a, &others);
+}
+
 static int make_undo_plan(struct assessment *a, const struct assess_params *params, struct err *err)
 {
     CLEANUP(pveconf_freep) struct pveconf *next = NULL;
     int rc = pveconf_apply_pending(a->conf, &next);
 
     rc = rc < 0 ? rc : undo_plan(params->undo, params->vmid, next, &a->plan);
+    rc = rc < 0 ? rc : guard_undo(a, params, next);
     return rc < 0 ? err_oom(err) : 0;
 }
 

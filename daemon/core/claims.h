@@ -66,6 +66,11 @@ struct claims_findings {
  * nothing is known of others. 0 or -ENOMEM. */
 int claims_judge(const struct claims *claims, uint32_t vmid, const struct fingerprint *fp,
                  const struct pveconf *conf, struct claims_findings *ret);
+/* May it become what `after` says, where that is a configuration it had before (an undo)? About
+ * what it does not carry now, uuid and MACs: a serial number stays with clones, and may have been
+ * theirs all the time. Else as above. */
+int claims_judge_return(const struct claims *claims, uint32_t vmid, const struct pveconf *conf,
+                        const struct pveconf *after, struct claims_findings *ret);
 void claims_findings_fini(struct claims_findings *findings);
 
 /* The other VMs that share a key with VM's fingerprint, by fingerprint or by configuration. */

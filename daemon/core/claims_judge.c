@@ -276,6 +276,17 @@ static int tell_more(struct notes *notes, size_t n)
     return n == 0 ? 0 : notes_add(notes, "and %zu more of the kind", n);
 }
 
+static int tell_all(struct judge *j)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < j->n_others && rc == 0; i++) {
+        rc = tell(j, &j->others[i]);
+    }
+    rc = rc < 0 ? rc : tell_more(&j->out->refusals, j->more_refused);
+    return rc < 0 ? rc : tell_more(&j->out->notes, j->more_told);
+}
+
 /* --- the same number, another VM -------------------------------------------------------------- */
 
 enum { DAY_S = 24 * 60 * 60, TIME_TEXT_SIZE = 64 };
@@ -357,11 +368,7 @@ static int judge_others(struct judge *j)
     if (rc == 0 && gives && j->claims->gap != NULL) {
         rc = notes_add(&j->out->notes, "%s", j->claims->gap);
     }
-    for (size_t i = 0; i < j->n_others && rc == 0; i++) {
-        rc = tell(j, &j->others[i]);
-    }
-    rc = rc < 0 ? rc : tell_more(&j->out->refusals, j->more_refused);
-    return rc < 0 ? rc : tell_more(&j->out->notes, j->more_told);
+    return rc < 0 ? rc : tell_all(j);
 }
 
 int claims_judge(const struct claims *claims, uint32_t vmid, const struct fingerprint *fp,
@@ -382,6 +389,42 @@ int claims_judge(const struct claims *claims, uint32_t vmid, const struct finger
     }
     if (rc == 0 && claims != NULL) {
         rc = judge_others(&j);
+    }
+    if (rc < 0) {
+        claims_findings_fini(&findings);
+        return rc;
+    }
+    *ret = findings;
+    return 0;
+}
+
+static int judge_return(struct judge *j)
+{
+    struct identity_key keys[IDENTITY_KEYS_MAX];
+    size_t n = identity_keys(&j->wanted, keys);
+    int rc = 0;
+
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (keys[i].kind != IDENTITY_SERIAL && !carries(j, keys[i].hash)) {
+            rc = judge_key(j, &keys[i]);
+        }
+    }
+    return rc < 0 ? rc : tell_all(j);
+}
+
+int claims_judge_return(const struct claims *claims, uint32_t vmid, const struct pveconf *conf,
+                        const struct pveconf *after, struct claims_findings *ret)
+{
+    static const struct fingerprint nothing = {0}; /* it is not asked in an undo */
+    struct claims_findings findings = {0};
+    CLEANUP(judge_fini)
+    struct judge j = {.claims = claims, .vmid = vmid, .fp = &nothing, .out = &findings};
+    int rc = claims == NULL ? 0 : identity_of_config(after, &j.wanted);
+
+    rc = rc < 0 || claims == NULL ? rc : identity_of_config(conf, &j.now);
+    if (rc == 0 && claims != NULL) {
+        j.n_now = identity_keys(&j.now, j.now_keys);
+        rc = judge_return(&j);
     }
     if (rc < 0) {
         claims_findings_fini(&findings);

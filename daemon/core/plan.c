@@ -28,7 +28,7 @@ void plan_step_fini(struct plan_step *step)
     free(step->probe_value);
 }
 
-static void plan_clear_changes(struct plan *plan)
+void plan_clear_changes(struct plan *plan)
 {
     for (size_t i = 0; i < plan->n_changes; i++) {
         free(plan->changes[i].option);

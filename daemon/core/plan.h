@@ -106,6 +106,8 @@ struct plan_pairs {
 
 int plan_pair(const struct plan_input *in, struct plan_pairs *ret);
 
+/* All changes and steps go: what is refused is not done in part. */
+void plan_clear_changes(struct plan *plan);
 /* Nothing to change and nothing refused. */
 bool plan_is_empty(const struct plan *plan);
 /* Does this step change or move a disk (so: probe it first)? */

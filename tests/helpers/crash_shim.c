@@ -6,16 +6,19 @@
  *   HWID_CRASH_RECORD=N   the N-th record since the start
  *   HWID_CRASH_WHEN=      torn: half of it is in the file; written: all of it, not yet synced;
  *                         synced: it counts, and nobody has acted on it yet
+ *   HWID_UNSEEN=NAME      that file of a directory cannot be looked at: EIO
  *   HWID_CLOCK_FILE=F     F holds the seconds that are added to the wall clock, read at each look;
  *                         the monotonic clock is left alone, as the kernel does
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,4 +131,17 @@ int gettimeofday(struct timeval *restrict tv, void *restrict tz)
     }
     *tv = (struct timeval){.tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / 1000};
     return 0;
+}
+
+int fstatat64(int dir, const char *restrict name, struct stat64 *restrict st, int flags)
+{
+    int (*real)(int, const char *, struct stat64 *, int) =
+        (int (*)(int, const char *, struct stat64 *, int))dlsym(RTLD_NEXT, "fstatat64");
+    const char *unseen = getenv("HWID_UNSEEN");
+
+    if (unseen != NULL && strcmp(name, unseen) == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return real(dir, name, st, flags);
 }

@@ -5,12 +5,15 @@ carries already is its own. Refusals end in exit 5 and a sentence; a start goes 
 import json
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (MAC, SERIAL, UUID, at_rest, changing, checked_node, contains, equal, faults,
+from fleet import shim
+from tap import (BUILD, MAC, SERIAL, UUID, at_rest, changing, checked_node, contains, equal, faults,
                  fingerprint, has_identity, imported, lacks, run, small_fingerprint,
                  smbios, wait_for)
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CTIME = 1795397075                       # of all VMs that the simulator makes
 CARRIES = f"uuid={UUID}"
 OWN = "uuid=11111111-2222-3333-4444-555555555555"
@@ -133,6 +136,20 @@ def test_restored_copy_and_clone_of_what_is_in_sync_are_only_told():
         wait_for("the machine type", lambda: "pc-q35" in node.conf(105)["machine"])
 
 
+def test_what_was_given_a_moment_ago_is_known():
+    """The fingerprint goes to another VM right after the first one got what it says."""
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 106):
+            node.vm(vmid, imported(vmid))
+        node.start_daemon()
+        node.fingerprint(105, small_fingerprint())
+        wait_for("VM 105 has its identity", lambda: carries(node, 105), every=0.005)
+        where = node.path("etc/pve-hwid/fingerprints")
+        os.rename(f"{where}/105.json", f"{where}/106.json")
+        time.sleep(0.7)  # no question meanwhile: it would make the daemon look at all
+        refused(node, 106, "VM 105 carries")
+
+
 def test_template_with_the_identity_is_only_told():
     with checked_node(qemu="stub") as node:
         node.vm(104, imported(104, smbios1=CARRIES, template="1"))
@@ -239,6 +256,19 @@ def test_a_held_start_is_refused_when_the_survey_says_so():
 
 # --- the number, used again -----------------------------------------------------------------------
 
+def test_configuration_that_cannot_be_looked_at_keeps_nobody_down():
+    """A start that was stopped is made, although the file of another VM gives an error."""
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 999):
+            node.vm(vmid, imported(vmid))
+        node.fingerprint(105, small_fingerprint())
+        node.start_daemon(wrapper=shim(UNSEEN="999.conf"), early=0)
+        node.qm("start", "105")
+        wait_for("VM 105 runs", lambda: node.running(105))
+        assert carries(node, 105), "it runs as it was"
+        contains(node.log_text(), "cannot be looked at", "log")
+
+
 def test_reused_number_is_refused_until_it_is_adopted():
     with checked_node(qemu="stub") as node:
         node.vm(105, imported())
@@ -308,6 +338,31 @@ def test_move_is_one_command():
         rewritten(node, 110)
         contains(notes_of(node, 110), "VM 105 still carries the same", "notes")
         contains(notes_of(node, 110), "never run both", "notes")
+
+
+def test_what_move_adopt_and_capture_write_can_be_read_by_the_daemon():
+    """Whatever the umask of root's shell: the daemon is nobody."""
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 110):
+            node.vm(vmid, imported(vmid))
+        node.fingerprint(105, small_fingerprint())
+        node.write("etc/pve-hwid/pve-hwid.conf", node.config_text())
+        old = os.umask(0o077)
+        try:
+            result = node.hwid("adopt", 105, "--config", node.path("etc/pve-hwid/pve-hwid.conf"))
+            equal(result.returncode, 0, f"adopt: {result.stderr}")
+            mode = os.stat(node.path("etc/pve-hwid/fingerprints/105.json")).st_mode
+            equal(oct(mode & 0o777), "0o644", "mode after adopt")
+            result = move(node, 105, 110, "--stopped")
+            equal(result.returncode, 0, f"move: {result.stderr}")
+            mode = os.stat(node.path("etc/pve-hwid/fingerprints/110.json")).st_mode
+            equal(oct(mode & 0o777), "0o644", "mode after move")
+            result = node.run(f"{BUILD}/pve-hwid", "capture", f"{TOP}/conf/examples/win2019.vmx", "-o", node.path("captured.json"))
+            equal(result.returncode, 0, f"capture: {result.stderr}")
+            mode = os.stat(node.path("captured.json")).st_mode
+            equal(oct(mode & 0o777), "0o644", "mode after capture")
+        finally:
+            os.umask(old)
 
 
 def test_move_accepts_a_copy_that_has_the_fingerprint_already():

@@ -21,6 +21,7 @@ FIRST = 1000
 VMS = int(os.environ.get("LOAD_VMS", "1000"))
 STARTS = int(os.environ.get("LOAD_STARTS", "500"))
 DELAY = float(os.environ.get("LOAD_DELAY", "2"))
+MANY_CONFIGS = 12000
 DEADLINE = 2.0          # of a hook; what is measured from outside has the start of two programs in it
 SLACK = 3.0
 
@@ -180,6 +181,20 @@ def test_a_slow_api_holds_up_no_start_and_loses_nothing():
         equal(len(puts), len(early), "changing calls: one for each, none twice, none lost")
         print(f"# {DELAY:g} s an answer: at most {most_at_once(ours)} requests at once; "
               f"{len(sync + late)} hooks, the slowest {worst * 1000:.0f} ms")
+
+
+def test_a_node_with_very_many_configurations_is_looked_at():
+    """A look at the directory takes longer than a turn may last: as on pmxcfs with a few hundred."""
+    with checked_node(serve=False) as node:
+        small_vm(node, FIRST, False)
+        node.fingerprint(FIRST, identity(FIRST))
+        text = node.read(node.conf_path(FIRST)).replace("hookscript: local:snippets/pve-hwid\n", "")
+        for vmid in range(20000, 20000 + MANY_CONFIGS):
+            with open(node.path(node.conf_path(vmid)), "w", encoding="utf-8") as f:
+                f.write(text.replace(f"name: vm{FIRST}", f"name: vm{vmid}"))
+        node.start_daemon(wait=False)
+        wait_for("the socket", lambda: os.path.exists(node.path("run/pve-hwid/socket")))
+        wait_for("the VM was looked at", lambda: all_looked_at(node, 1), 30, 0.2)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (at_rest, changing, checked_node, contains, differs_no_more, disks, equal, faults,
-                 fingerprint, imported, lacks, puts, run, small_fingerprint, starts_by_us, wait_for)
+from tap import (UUID, at_rest, changing, checked_node, contains, differs_no_more, disks, equal, faults,
+                 fingerprint, has_identity, imported, lacks, puts, run, small_fingerprint, smbios, starts_by_us, wait_for)
 
 HOLD = "etc/pve/pve-hwid/105.hold"
 
@@ -266,6 +266,29 @@ def test_a_daemon_that_is_killed_ends_it():
         at_rest(node)
         equal(whole(node), before, "configuration later")
         assert held(node), "it is not on hold"
+
+
+def test_an_identity_that_another_vm_has_by_now_does_not_come_back():
+    """No order of events gives one identity to two VMs, an undo of an undo neither."""
+    with checked_node() as node:
+        rewritten(node, small_fingerprint())
+        verb(node, "undo", "105")
+        undo = [r for r in node.journal(105) if r["type"] == "begin"][-1]["txn"]
+        node.vm(110, imported(110))
+        verb(node, "move", "105", "110")
+        wait_for("VM 110 is that machine", lambda: smbios(node.conf(110)["smbios1"]).get("uuid") == UUID, 30)
+        before = whole(node)
+        result = verb(node, "undo", "105", undo, code=5)
+        contains(result.stdout, "VM 110", "undo")
+        equal(verb(node, "undo", "105", undo, "--dry-run", code=5).returncode, 5, "dry run")
+        equal(whole(node), before, "configuration")
+        # What is nobody else's goes back as ever.
+        os.unlink(node.path("etc/pve/pve-hwid/110.json"))
+        node.set_conf(110, node.read(node.conf_path(110)).replace(node.conf(110)["smbios1"],
+                                                                 "uuid=11111111-2222-3333-4444-555555555555"))
+        wait_for("it may come back", lambda: node.hwid("undo", "105", undo, "--dry-run").returncode == 3)
+        verb(node, "undo", "105", undo)
+        assert has_identity(node, 105), "nothing came back"
 
 
 def test_the_daemon_refuses_it_without_a_hold():

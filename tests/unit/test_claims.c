@@ -293,6 +293,42 @@ static void a_serial_that_says_nothing_is_nobodys(void **state)
     }
 }
 
+/* An undo: what the VM has now, what it would have again, and who else has that. */
+static void what_another_has_by_now_does_not_come_back(void **state)
+{
+    static const struct {
+        const char *now, *after, *other;
+        bool refused;
+    } rows[] = {
+        {C_OTHER, C_UUID, C_UUID, true},
+        {C_OTHER, C_UUID C_MAC, C_MAC, true},
+        {C_UUID, C_UUID, C_UUID, false},    /* it carries it already */
+        {C_UUID, C_OTHER, C_UUID, false},   /* it gives it up */
+        {C_UUID, C_CLONE, C_SERIAL, false}, /* a serial stays with clones */
+        {C_OTHER, C_UUID, C_UUID "template: 1\n", false},
+        {C_OTHER, C_UUID, "", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP(claims_freep) struct claims *claims = NULL;
+        CLEANUP(pveconf_freep) struct pveconf *now = NULL, *after = NULL;
+        CLEANUP(claims_findings_fini) struct claims_findings found = {0};
+
+        assert_int_equal(claims_new(&claims), 0);
+        claim_config(claims, 106, NULL, rows[i].other);
+        assert_int_equal(pveconf_parse(rows[i].now, strlen(rows[i].now), &now, NULL), 0);
+        assert_int_equal(pveconf_parse(rows[i].after, strlen(rows[i].after), &after, NULL), 0);
+        assert_int_equal(claims_judge_return(claims, 105, now, after, &found), 0);
+        if ((found.refusals.n > 0) != rows[i].refused) {
+            fail_msg("row %zu: %zu refusals", i, found.refusals.n);
+        }
+        claims_findings_fini(&found);
+        assert_int_equal(claims_judge_return(NULL, 105, now, after, &found), 0);
+        assert_int_equal(found.refusals.n, 0);
+    }
+}
+
 static void rivals_are_found_once(void **state)
 {
     CLEANUP(claims_freep) struct claims *claims = NULL;
@@ -375,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_gap_is_told_where_something_is_given),
         cmocka_unit_test(a_hundred_clones_are_told_in_short),
         cmocka_unit_test(a_serial_that_says_nothing_is_nobodys),
+        cmocka_unit_test(what_another_has_by_now_does_not_come_back),
         cmocka_unit_test(rivals_are_found_once),
         cmocka_unit_test(the_index_holds),
     };
