@@ -478,7 +478,9 @@ def test_the_token_is_in_no_log_file_journal_or_process_entry():
 def core_left_by(argv, place):
     """Does a process that dies by SIGQUIT leave a core file here? The limit is taken away first."""
     os.makedirs(place)
-    code = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_CORE, (-1, -1)); os.chdir(sys.argv[1]); " \
+    # Where we run in a shell's background, SIGQUIT is ignored, and that is inherited.
+    code = "import os, resource, signal, sys; resource.setrlimit(resource.RLIMIT_CORE, (-1, -1)); " \
+           "signal.signal(signal.SIGQUIT, signal.SIG_DFL); os.chdir(sys.argv[1]); " \
            "os.execv(sys.argv[2], sys.argv[2:])"
     return [sys.executable, "-c", code, place, *argv]
 
