@@ -101,8 +101,8 @@ void engine_running_forget(struct engine_question *question);
 /* --- apply --- */
 
 struct engine_watch;
-/* A sentence while it works; then, once, the outcome ("unchanged", "done", "busy", "refused",
- * "failed") with its sentence and the plan (borrowed, may be NULL). */
+/* A sentence while it works; then, once, the outcome ("unchanged", "done", "partial",
+ * "busy", "refused", "failed") with its sentence and the plan (borrowed, may be NULL). */
 struct engine_watcher {
     void (*progress)(void *userdata, const char *text);
     void (*done)(void *userdata, const char *outcome, const char *detail, const json_t *plan);

@@ -69,8 +69,9 @@ static const char *watch_outcome(enum reconcile_outcome outcome)
     case RECONCILE_IN_SYNC:
         return "unchanged";
     case RECONCILE_DONE:
-    case RECONCILE_PARTIAL:
         return "done";
+    case RECONCILE_PARTIAL:
+        return "partial";
     case RECONCILE_RUNNING:
     case RECONCILE_LOCKED:
         return "busy";

@@ -6,6 +6,7 @@
 static const struct carry_out_outcome outcomes[] = {
     {"unchanged", CLI_OK, "in sync, nothing to do", NULL},
     {"done", CLI_OK, "done", "to look back: pve-hwid log"},
+    {"partial", CLI_DIFFERS, "done in part", "to look back: pve-hwid log"},
     {"differs", CLI_DIFFERS, "dry run, nothing was changed", "to do it: pve-hwid apply"},
     {"busy", CLI_BUSY, "nothing was done, the VM runs or is locked",
      "when it is stopped and unlocked: pve-hwid apply"},
@@ -61,8 +62,8 @@ const struct verb verb_apply = {
     .details = "Asks the daemon to carry the plan out now and shows it at work. A VM that runs or\n"
                "is locked is left alone. Every change is in the journal: pve-hwid log VMID.\n\n"
                "  -n, --dry-run   only tell what would happen\n\n"
-               "Exit: 0 done or in sync, 3 would change something (dry run), 4 runs or is locked,\n"
-               "5 refused, 1 error.\n\n"
+               "Exit: 0 done or in sync, 3 would change something (dry run), or done in part: the\n"
+               "rest still differs, 4 runs or is locked, 5 refused, 1 error.\n\n"
                "Examples:\n"
                "  pve-hwid apply 105 --dry-run\n"
                "  pve-hwid apply 105\n",

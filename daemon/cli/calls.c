@@ -26,7 +26,9 @@ static enum cli_exit fail_for(const struct cli *cli, uint32_t vmid, enum cli_exi
 {
     char prefix[CALLS_PREFIX_SIZE];
 
-    return cli_fail(cli, code, "%s%s", calls_prefix(vmid, prefix), sentence);
+    /* Some of the daemon's sentences name the VM already, as the journal wants them. */
+    return cli_fail(cli, code, "%s%s",
+                    str_starts(sentence, "VM ") ? "" : calls_prefix(vmid, prefix), sentence);
 }
 
 enum cli_exit calls_bad_answer(const struct cli *cli, uint32_t vmid, const char *what)
@@ -189,6 +191,12 @@ int calls_try(const struct cli *cli, const struct call *call, json_t **ret_answe
     json_decref(call->parameters);
     if (rc < 0) {
         return rc;
+    }
+    if (str_equal(reply.error, INTERFACE "NoSuchVm")) {
+        return err_set(err, -EREMOTEIO, "there is no such VM on this node");
+    }
+    if (str_equal(reply.error, INTERFACE "NotPermitted")) {
+        return err_set(err, -EREMOTEIO, "the daemon does this for root only");
     }
     if (reply.error != NULL) {
         message = json_string_value(json_object_get(reply.parameters, "message"));

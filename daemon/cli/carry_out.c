@@ -110,6 +110,8 @@ enum cli_exit carry_out_print(const struct carry_out *what, const struct carried
 {
     const struct carry_out_outcome *outcome = done->outcome;
     bool good = outcome->code == CLI_OK || outcome->code == CLI_DIFFERS;
+    /* That of a dry run says what our own sentence says. */
+    const char *detail = done->detail == NULL || what->dry_run ? "" : done->detail;
     CLEANUP_FREE char *next = NULL;
     CLEANUP_FREE char *sentence = NULL;
     struct err err = {""};
@@ -118,13 +120,13 @@ enum cli_exit carry_out_print(const struct carry_out *what, const struct carried
         next = str_printf("; %s %u", outcome->next, (unsigned)what->vmid);
     }
     sentence = str_printf("VM %u: %s%s%s%s", (unsigned)what->vmid, outcome->sentence,
-                          done->detail != NULL && *done->detail != '\0' ? ": " : "",
-                          done->detail != NULL ? done->detail : "", next != NULL ? next : "");
+                          *detail != '\0' ? ": " : "", detail, next != NULL ? next : "");
     if (sentence == NULL) {
         return cli_oom(what->cli);
     }
+    /* After a partial one the plan is what was done; what was not is the detail. */
     if (done->plan != NULL && outcome->code != CLI_OK && outcome->code != CLI_ERROR &&
-        plan_view_print(what->cli, done->plan, &err) < 0) {
+        !str_equal(outcome->name, "partial") && plan_view_print(what->cli, done->plan, &err) < 0) {
         return cli_fail(what->cli, CLI_ERROR, "%s", err.text);
     }
     if (!good) {

@@ -3,6 +3,22 @@
  * here, not by the daemon, so that it can be said also when something is wrong with the daemon. */
 #include "cli/args.h"
 #include "cli/hold_file.h"
+#include "cli/place.h"
+
+/* A hold waits for a VM that will come. But mostly a number without a VM is a wrong one, and the VM
+ * that was meant goes on being changed. */
+static void note_if_nowhere(const struct cli *cli, const struct settings *settings, uint32_t vmid)
+{
+    CLEANUP(place_fini) struct place place = {0};
+    struct err err = {""};
+
+    if (place_find_vm(settings, vmid, &place, &err) == 0 && place.node == NULL) {
+        cli_note(cli,
+                 "there is no VM %u in the cluster: if that number is wrong, end this hold "
+                 "(pve-hwid resume %u) and hold the VM that was meant",
+                 (unsigned)vmid, (unsigned)vmid);
+    }
+}
 
 static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, const char *config,
                              const char *why)
@@ -16,6 +32,7 @@ static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, const char *c
         hold_file_write(settings, vmid, why, &file, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "VM %u is not on hold: %s", (unsigned)vmid, err.text);
     }
+    note_if_nowhere(cli, settings, vmid);
     told = hold_file_tell(cli, "Hold", vmid,
                           "the hold counts, but the daemon was not told and writes it into its "
                           "journal later");

@@ -121,6 +121,19 @@ static int read_fingerprint(struct place *place, struct err *err)
     return rc < 0 ? err_prefix(err, rc, "%s", place_path(place)) : 0;
 }
 
+int place_find_vm(const struct settings *settings, uint32_t vmid, struct place *ret,
+                  struct err *err)
+{
+    CLEANUP(place_fini) struct place place = {.vmid = vmid};
+    int rc = find_vm(settings, &place, err);
+
+    if (rc == 0) {
+        *ret = place;
+        place = (struct place){0};
+    }
+    return rc;
+}
+
 int place_find(const struct settings *settings, uint32_t vmid, struct place *ret, struct err *err)
 {
     CLEANUP(place_fini)

@@ -24,6 +24,9 @@ struct place {
     struct fingerprint *fp; /* the one that counts; NULL: none */
 };
 
+/* The VM alone: its fingerprint may be unreadable. */
+int place_find_vm(const struct settings *settings, uint32_t vmid, struct place *ret,
+                  struct err *err);
 int place_find(const struct settings *settings, uint32_t vmid, struct place *ret, struct err *err);
 void place_fini(struct place *place);
 /* The one that counts. */

@@ -24,6 +24,7 @@ struct undo_order {
 static const struct carry_out_outcome outcomes[] = {
     {"unchanged", CLI_OK, "nothing to do, it is as it was before", NULL},
     {"done", CLI_OK, "undone", "to look back: pve-hwid log"},
+    {"partial", CLI_DIFFERS, "undone in part", "to look back: pve-hwid log"},
     {"differs", CLI_DIFFERS, "dry run, nothing was changed", "to do it: pve-hwid undo"},
     {"busy", CLI_BUSY, "nothing was done, the VM runs or is locked",
      "when it is stopped and unlocked: pve-hwid undo"},
@@ -202,8 +203,8 @@ const struct verb verb_undo = {
         "  -n, --dry-run   only tell what would happen; nothing is held\n"
         "  --config FILE   settings that say where fingerprints lie (default\n"
         "                  " HOLD_FILE_CONFIG ")\n\n"
-        "Exit: 0 undone, or nothing to do, 3 would change something (dry run), 4 runs or is\n"
-        "locked, 5 refused, 1 error.\n\n"
+        "Exit: 0 undone, or nothing to do, 3 would change something (dry run), or undone in\n"
+        "part, 4 runs or is locked, 5 refused, 1 error.\n\n"
         "Examples:\n"
         "  pve-hwid undo 105 --dry-run\n"
         "  pve-hwid undo 105\n",

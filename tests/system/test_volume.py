@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A volume or its storage is away: the probe finds it, the disk stays where it is, the rest is changed,
 and the VM is not held in a circle (recordings 06p, 06n5)."""
+import json
 import os
 import sys
 
@@ -43,6 +44,21 @@ def test_missing_image_leaves_the_disk_and_changes_the_rest():
         equal(smbios(conf["smbios1"])["uuid"], UUID, "uuid")
         lacks(node.read(node.conf_path(105)), "[PENDING]", "configuration")
         assert "scsi1" not in [f.get("delete") for f in puts(node, 105)], puts(node, 105)
+
+
+def test_apply_that_leaves_a_disk_says_so_and_exits_3():
+    with checked_node() as node:
+        node.vm(105, imported(), disks=("scsi0=64M", "scsi1=32M"))
+        os.unlink(image(node, 105, "scsi1"))
+        node.fingerprint(105, fingerprint(disks=disks(2)))
+        node.start_daemon()
+        ended(node, "partial")
+        result = node.hwid("apply", "105")
+        equal(result.returncode, 3, f"exit code: {result.stdout}{result.stderr}")
+        contains(result.stdout, "VM 105: done in part: ", "apply")
+        contains(result.stdout, "scsi1 stays as it is", "apply")
+        answer = json.loads(node.hwid("apply", "105", "--json").stdout)
+        equal(answer["outcome"], "partial", "outcome")
 
 
 def test_undefined_storage_leaves_the_disk_and_changes_the_rest():
