@@ -270,10 +270,6 @@ int engine_record(struct vm *vm, const json_t *record, struct err *err)
     }
     counters_add_record(&vm->engine->counters, record);
     rc = record_apply(&vm->memory, record);
-    if (str_equal(json_string_value(json_object_get(record, "type")), "step")) {
-        /* We gave this VM something: no other look may go by what was seen a moment before. */
-        vm->engine->configs_ms = 0;
-    }
     return rc < 0 ? rc : engine_claims_bind(vm);
 }
 

@@ -96,7 +96,12 @@ static bool dir_settle(struct store_dir *dir, int dir_fd, struct store_item *ite
         return false;
     }
     if (stamp == store_index_stamp(&dir->index, item->vmid)) {
-        return true; /* as it was, for example gone and back again */
+        /* As it was, for example gone and back again. A hold that came and went may have met a look
+         * in between, which wrote it down: so it is told all the same. */
+        if (dir == &store->dirs[STORE_HOLD_LOCAL] || dir == &store->dirs[STORE_HOLD_CLUSTER]) {
+            store->changed(store->userdata, item->vmid);
+        }
+        return true;
     }
     if (stamp == 0) {
         store_index_remove(&dir->index, item->vmid);

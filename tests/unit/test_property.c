@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <time.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -232,6 +231,9 @@ static void count(const struct driver *d)
     seen.failed += d->outcome == RECONCILE_FAILED;
 }
 
+/* The same runs each time, so that no landing hangs on dice; a campaign gives a seed of its own. */
+#define FIRST_SEED 1795700000000000
+
 static uint64_t number_of(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
@@ -242,7 +244,7 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 
 static void no_vm_is_harmed_by_any_circumstance(void **state)
 {
-    uint64_t first = number_of("PROPERTY_SEED", (uint64_t)time(NULL) * 1000000);
+    uint64_t first = number_of("PROPERTY_SEED", FIRST_SEED);
     uint64_t runs = number_of("PROPERTY_RUNS", RUNS);
     unsigned bad = 0;
 
@@ -358,7 +360,7 @@ static void leave_alone(struct trial *t)
 
 static void undo_restores_the_file(void **state)
 {
-    uint64_t first = number_of("PROPERTY_SEED", (uint64_t)time(NULL) * 1000000);
+    uint64_t first = number_of("PROPERTY_SEED", FIRST_SEED);
     uint64_t runs = number_of("PROPERTY_RUNS", RUNS) / 8;
     unsigned bad = 0;
 
