@@ -70,6 +70,14 @@ static enum cli_exit find_both(struct move *move, uint32_t from, uint32_t to)
                         "neither VM %u nor VM %u has a fingerprint: there is no identity to move",
                         (unsigned)from, (unsigned)to);
     }
+    /* A file that was renamed by hand is bound here; of a VM that never was there is none. */
+    if (move->from.fp == NULL && move->from.node == NULL &&
+        move->to.fp->vm.moved_from != (int)from) {
+        return cli_fail(move->cli, CLI_ERROR,
+                        "VM %u is nowhere in the cluster and has no fingerprint: nothing was "
+                        "moved; if VM %u is the machine of its own fingerprint: pve-hwid adopt %u",
+                        (unsigned)from, (unsigned)to, (unsigned)to);
+    }
     if (move->from.fp != NULL && move->to.fp != NULL && !is_half_done(move)) {
         return cli_fail(move->cli, CLI_REFUSED,
                         "VM %u has a fingerprint already: %s; take it away if it shall get that of "
@@ -192,8 +200,11 @@ static enum cli_exit tell(const struct move *move)
                    "need it any more.\n",
                    from, from);
     }
-    out_printf(&move->cli->out, OUT_PLAIN, "Next: pve-hwid %s\n",
-               move->dry_run ? "move, without --dry-run" : "plan of the new VM");
+    if (move->dry_run) {
+        out_printf(&move->cli->out, OUT_PLAIN, "Next: the same without --dry-run\n");
+    } else {
+        out_printf(&move->cli->out, OUT_PLAIN, "Next: pve-hwid plan %u\n", to);
+    }
     return code;
 }
 

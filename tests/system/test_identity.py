@@ -387,6 +387,7 @@ def test_move_refuses_what_makes_no_sense():
         for argv, code, part in (((105, 106), 5, "VM 106 has a fingerprint already"),
                                  ((105, 999), 1, "VM 999 is nowhere in the cluster"),
                                  ((107, 108), 1, "VM 108 is nowhere in the cluster"),
+                                 ((999, 105), 1, "VM 999 is nowhere in the cluster and has no fingerprint"),
                                  ((105, 105), 2, "the same")):
             result = move(node, *argv)
             equal(result.returncode, code, f"exit code of move {argv}: {result.stderr}")
