@@ -281,6 +281,24 @@ static void note_on_hold(struct engine *engine, uint32_t vmid, const struct asse
     engine_set_state(engine, vmid, VM_ON_HOLD, a->plan->n_changes, detail);
 }
 
+/* What differs; and why it stays so, where it was tried for exactly these two files. The caller
+ * frees; NULL: no memory. */
+static char *describe_difference(struct engine *engine, uint32_t vmid, const struct assessment *a)
+{
+    CLEANUP(record_memory_fini) struct record_memory read = {0};
+    CLEANUP_FREE char *summary = plan_summary(a->plan);
+    const struct vm *vm = engine_find(engine, vmid);
+    const struct record_memory *memory = vm != NULL ? &vm->memory : &read;
+
+    if (vm == NULL && engine_load_memory(engine, vmid, &read, NULL) < 0) {
+        return STEAL(summary); /* that it differs is true all the same */
+    }
+    if (summary == NULL || memory->settled_why == NULL || !str_equal(memory->settled_key, a->key)) {
+        return STEAL(summary);
+    }
+    return str_printf("%s could not be changed: %s", summary, memory->settled_why);
+}
+
 void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct assessment *a)
 {
     CLEANUP_FREE char *summary = NULL;
@@ -313,7 +331,7 @@ void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct a
                          a->attached ? a->twin
                                      : "the hook is not attached: pre-start is not checked");
     } else {
-        summary = plan_summary(a->plan);
+        summary = describe_difference(engine, vmid, a);
         engine_set_state(engine, vmid, VM_DIFFERS, a->plan->n_changes, summary);
     }
 }

@@ -119,6 +119,29 @@ def in_tree(root, *argv, binds=(), timeout=900, check=True):
     return done
 
 
+def make_cgroup(name):
+    """A cgroup of its own: nspawn takes the one it is called in, so two containers begun side by side
+    would have one tree of services between them, and each stop the other's. None: cannot be had."""
+    with open("/proc/self/mounts", encoding="ascii") as f:
+        tops = [line.split()[1] for line in f if line.split()[2] == "cgroup2"]
+    with open("/proc/self/cgroup", encoding="ascii") as f:
+        here = [line.strip()[3:] for line in f if line.startswith("0::")]
+    try:
+        path = os.path.join(tops[0], here[0].lstrip("/"), f"pve-hwid-{name}-{os.getpid()}")
+        os.makedirs(path, exist_ok=True)
+    except (IndexError, OSError):
+        return None
+    return path
+
+
+def remove_cgroup(path):
+    for folder, _, _ in os.walk(path, topdown=False):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            pass        # something in it still ends; it costs nothing
+
+
 class Container:
     """A booted tree. Ends with the `with`; restart() boots the same tree again."""
 
@@ -127,7 +150,7 @@ class Container:
         for name, text in (("hostname", hostname), ("hosts", f"127.0.0.1 localhost {hostname}")):
             with open(f"{root}/etc/{name}", "w", encoding="ascii") as f:
                 f.write(text + "\n")       # mmdebstrap leaves those of this machine
-        self.process = self.leader = None
+        self.process = self.leader = self.cgroup = None
         self.log_path = root + ".boot.log"
 
     def __enter__(self):
@@ -138,9 +161,11 @@ class Container:
         self.end()
 
     def boot(self):
+        self.cgroup = make_cgroup(os.path.basename(os.path.dirname(self.root)))
+        into = ("sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', self.cgroup) if self.cgroup else ()
         with open(self.log_path, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*into, *self.argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"))
         end = time.monotonic() + BOOT_LIMIT
         while not self._is_up():
@@ -171,7 +196,13 @@ class Container:
     def restart(self):
         self.call("systemctl", "poweroff", check=False)
         self.process.wait(60)
+        self.forget_cgroup()
         self.boot()
+
+    def forget_cgroup(self):
+        if self.cgroup:
+            remove_cgroup(self.cgroup)
+            self.cgroup = None
 
     def end(self):
         if self.process is not None and self.process.poll() is None:
@@ -181,3 +212,4 @@ class Container:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
+        self.forget_cgroup()

@@ -44,6 +44,12 @@ def test_missing_image_leaves_the_disk_and_changes_the_rest():
         equal(smbios(conf["smbios1"])["uuid"], UUID, "uuid")
         lacks(node.read(node.conf_path(105)), "[PENDING]", "configuration")
         assert "scsi1" not in [f.get("delete") for f in puts(node, 105)], puts(node, 105)
+        # Whoever asks later hears why, too.
+        for verb in ("check", "list"):
+            [seen] = node.hwid_json(verb)["vms"]
+            equal(seen["state"], "differs", f"state by {verb}")
+            contains(seen["detail"], "scsi1 -> sata1 could not be changed: ", verb)
+            contains(seen["detail"], "does not exist", verb)
 
 
 def test_apply_that_leaves_a_disk_says_so_and_exits_3():
