@@ -135,7 +135,7 @@ def test_verbs_with_a_daemon():
     with checked_node() as node:
         node.vm(105, imported(105))
         node.fingerprint(105, fingerprint())
-        node.vm(106, imported(106), hook=False)
+        node.vm(106, imported(106, smbios1="uuid=421a4d56-1100-3322-4455-667788990106"), hook=False)
         node.fingerprint(106, named(106), cluster=True)
         node.vm(107, imported(107))
         node.fingerprint(107, "{ this is none")
