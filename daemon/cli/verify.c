@@ -101,11 +101,9 @@ static enum cli_exit verify_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, NULL, 0, argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n == 0) {
-        return cli_usage(cli, "verify needs the number of a VM, e.g. 105");
-    }
-    if (!args_vmid(args.words[0], &vmid)) {
-        return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
+    code = args_need_vmid(cli, &args, &vmid);
+    if (code != CLI_OK) {
+        return code;
     }
     return verify_vm(cli, vmid);
 }
