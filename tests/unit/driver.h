@@ -73,9 +73,10 @@ struct driver {
     bool unwritten_hold, ended_running, stuck, again, look, retry_hold;
     unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start, runs_at_hold;
     unsigned told[DRIVER_TOLD_KINDS];
-    bool told_twice;   /* that a disk is attached twice */
-    char *last_failed; /* text of the last TELL_FAILED or STUCK */
-    char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */
+    bool told_twice;      /* that a disk is attached twice */
+    bool waited_for_stop; /* property_check.c saw it wait so, and stopped the VM */
+    char *last_failed;    /* text of the last TELL_FAILED or STUCK */
+    char *requests;       /* one word per call: "status config probe:scsi0 put:... start" */
     struct driver_event *log;
     size_t n_log, cap_log;
     char now[sizeof("2026-11-23T10:00:00Z")];
