@@ -2,6 +2,9 @@
 /*
  * `pve-hwid`, the command line: finds the verb and runs it. One file per verb; what they say on
  * stdout is their result, what they say on stderr is about them.
+ *
+ * Called as pve-hwidd the same file is the daemon, a link in the package: two programs would have
+ * half of their code twice.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +14,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/help.h"
+#include "main.h"
 
 static const struct verb *const verbs[] = {
     &verb_setup,  &verb_attach, &verb_detach,  &verb_capture, &verb_match, &verb_move,
@@ -61,7 +65,14 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
     return cli->verb == NULL ? unknown_verb(cli, name) : cli->verb->run(cli, argc - 2, argv + 2);
 }
 
-int main(int argc, char **argv)
+static bool is_called_as_daemon(int argc, char **argv)
+{
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+
+    return argc > 0 && str_equal(slash == NULL ? argv[0] : slash + 1, DAEMON_NAME);
+}
+
+static int command_line(int argc, char **argv)
 {
     struct cli cli = {.verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET};
 
@@ -70,4 +81,9 @@ int main(int argc, char **argv)
     (void)setvbuf(stderr, NULL, _IOLBF, 0); /* whole sentences, also where others write there */
     out_init(&cli.out, stdout);
     return (int)finish(&cli, run(&cli, argc, argv));
+}
+
+int main(int argc, char **argv)
+{
+    return is_called_as_daemon(argc, argv) ? daemon_main(argc, argv) : command_line(argc, argv);
 }
