@@ -13,12 +13,11 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wswitch-enum -Wstrict-pr
         -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla $(WERROR)
 # What a program does not call is left out of it: a third of the hook, a tenth of all.
 SECTIONS := -ffunction-sections -fdata-sections
-# Unwind tables are a tenth of each program, and nothing here unwinds at run time: no exceptions, no
-# backtrace(), and the daemon leaves no core. Debuggers find the same tables in the debug information,
-# which is separate in the package; the sanitizers want them at hand.
-UNWIND := $(if $(SAN),,-fno-asynchronous-unwind-tables -fno-unwind-tables)
-# Relocations by bitmap: 24 bytes become 3 bits, which is less to read at each start. Needs glibc 2.36.
-RELR := $(if $(SAN),,-Wl,-z,pack-relative-relocs)
+# Tables for unwinding by the program itself, which C without exceptions never does: a seventh of all.
+# Debuggers have their own in the debug information. Sanitizers do unwind.
+UNWIND   := $(if $(SAN),,-fno-asynchronous-unwind-tables -fno-unwind-tables)
+# Relocations packed: 24 bytes for each pointer in a table become a bit or two. Needs glibc 2.36 (Debian 12).
+RELR     := $(if $(SAN),,-Wl,-z,pack-relative-relocs)
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon -I$(BUILD)/gen -MMD -MP \
         -DPVE_HWID_VERSION='"$(VERSION)"' $(WARN) $(SECTIONS) $(UNWIND) $(CPPFLAGS) $(CFLAGS) $(SAN)
 ALL_LDFLAGS := -Wl,--gc-sections $(RELR) $(LDFLAGS) $(SAN)
@@ -44,12 +43,12 @@ BENCH_SRC  := $(wildcard tests/bench/*.c)
 comma := ,
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call objs,$(BASE_SRC) $(CORE_SRC) $(IO_SRC))
-PART_OBJ := $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
+PART_OBJ := $(call objs,$(DAEMON_SRC))
 UNITS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/replay_%,$(FUZZ_SRC))
 BENCHES  := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
-PROGRAMS := $(BUILD)/pve-hwid $(BUILD)/pve-hwidd $(BUILD)/pve-hwid-hook
+PROGRAMS := $(BUILD)/pve-hwidd $(BUILD)/pve-hwid $(BUILD)/pve-hwid-hook
 ALL_C    := $(wildcard daemon/*.[ch] daemon/*/*.[ch] hooks/*.[ch] tests/*/*.[ch])
 
 .PHONY: all check check-asan check-asan-build check-layers unit units bench fuzz format install \
@@ -72,18 +71,17 @@ $(BUILD)/libpvehwid.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# The daemon without its frame, for the tests: an archive, so that each pulls in only the parts it names,
-# and --as-needed drops the libraries of the others.
+# The daemon: an archive, so that each test pulls in only the parts it names, and --as-needed drops
+# the libraries of the others.
 $(BUILD)/libdaemon.a: $(PART_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# Daemon and command line are one program that goes by the name it is called by (cli/main.c): apart they
-# would have half of their code twice.
-$(BUILD)/pve-hwid: $(call objs,$(CLI_SRC) $(DAEMON_SRC)) $(BUILD)/libpvehwid.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CURL) $(JANSSON) $(UUID) $(SYSTEMD) $(EXPAT)
+# One file, two programs (daemon/main.h): the second name is a link.
 $(BUILD)/pve-hwidd: $(BUILD)/pve-hwid
 	ln -sf pve-hwid $@
+$(BUILD)/pve-hwid: $(call objs,$(CLI_SRC)) $(BUILD)/libdaemon.a $(BUILD)/libpvehwid.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CURL) $(JANSSON) $(UUID) $(SYSTEMD) $(EXPAT)
 # The hook is started by every `qm start`: two libraries less to load and relocate are worth a static
 # link of them. Measured (bench_hook, whole process, /bin/true = 1.00): 1.3; with a static libc too,
 # 1.05 as static-pie and 1.00 without ASLR, which is not worth a libc that apt cannot update.

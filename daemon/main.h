@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#ifndef PVE_HWID_MAIN_H
-#define PVE_HWID_MAIN_H
+/*
+ * The daemon as a function: one file on the disk is both programs, since a good part of each is the
+ * other's too. What it is called by says which one it is (cli/main.c).
+ */
+#ifndef MAIN_H
+#define MAIN_H
 
-/* The name that makes the one program of daemon and command line (cli/main.c) the daemon. */
 #define DAEMON_NAME "pve-hwidd"
 
-/* The daemon from its arguments to its exit code, for main(). */
+/* The whole life of pve-hwidd; returns its exit code. */
 int daemon_main(int argc, char **argv);
 
 #endif

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * `pve-hwid`, the command line: finds the verb and runs it. One file per verb; what they say on
- * stdout is their result, what they say on stderr is about them.
- *
- * Called as pve-hwidd the same file is the daemon, a link in the package: two programs would have
- * half of their code twice.
+ * stdout is their result, what they say on stderr is about them. Called by the name `pve-hwidd` it
+ * is the daemon.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -65,14 +63,15 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
     return cli->verb == NULL ? unknown_verb(cli, name) : cli->verb->run(cli, argc - 2, argv + 2);
 }
 
-static bool is_called_as_daemon(int argc, char **argv)
+/* By the name alone, as ExecStart= or a shell gives it: no option of ours makes a daemon. */
+static bool is_daemon(const char *path)
 {
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    const char *slash = strrchr(path, '/');
 
-    return argc > 0 && str_equal(slash == NULL ? argv[0] : slash + 1, DAEMON_NAME);
+    return str_equal(slash == NULL ? path : slash + 1, DAEMON_NAME);
 }
 
-static int command_line(int argc, char **argv)
+static int cli_main(int argc, char **argv)
 {
     struct cli cli = {.verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET};
 
@@ -85,5 +84,5 @@ static int command_line(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    return is_called_as_daemon(argc, argv) ? daemon_main(argc, argv) : command_line(argc, argv);
+    return argc > 0 && is_daemon(argv[0]) ? daemon_main(argc, argv) : cli_main(argc, argv);
 }
