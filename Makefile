@@ -17,7 +17,7 @@ SECTIONS := -ffunction-sections -fdata-sections
 # Debuggers have their own in the debug information. Sanitizers do unwind.
 UNWIND   := $(if $(SAN),,-fno-asynchronous-unwind-tables -fno-unwind-tables)
 # Relocations packed: 24 bytes for each pointer in a table become a bit or two. Needs glibc 2.36 (Debian 12).
-RELR     := $(if $(SAN),,-Wl,-z,pack-relative-relocs)
+RELR     := -Wl,-z,pack-relative-relocs
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon -I$(BUILD)/gen -MMD -MP \
         -DPVE_HWID_VERSION='"$(VERSION)"' $(WARN) $(SECTIONS) $(UNWIND) $(CPPFLAGS) $(CFLAGS) $(SAN)
 ALL_LDFLAGS := -Wl,--gc-sections $(RELR) $(LDFLAGS) $(SAN)
