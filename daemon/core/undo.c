@@ -18,7 +18,7 @@ enum { UNDO_NAMED_MAX = 5 }; /* change sets named in the sentence: the newest */
 struct set {
     const char *txn, *time; /* borrowed from the records */
     const char *undoes;     /* NULL: it is no undo */
-    bool open, undone;
+    bool open, undone, passed;
     unsigned applied;
 };
 
@@ -69,6 +69,9 @@ static void note_undone(const struct sets *sets, const struct set *by)
 
     if (set != NULL) {
         set->undone = true;
+        for (struct set *later = set + 1; later < by; later++) {
+            later->passed = true;
+        }
     }
     if (other != NULL) {
         other->undone = false;
@@ -109,11 +112,18 @@ static int read_sets(const json_t *records, struct sets *sets)
 
 /* --- which one -------------------------------------------------------------------------------- */
 
-static const struct set *last_to_undo(const struct sets *sets)
+/* Of those that began before `before` (NULL: of all). */
+static const struct set *last_to_undo(const struct sets *sets, const char *before)
 {
+    bool counts = before == NULL;
+
     for (size_t i = sets->n; i-- > 0;) {
         const struct set *set = &sets->items[i];
 
+        if (!counts) {
+            counts = str_equal(set->txn, before);
+            continue;
+        }
         if (!set->open && !set->undone && set->undoes == NULL && set->applied > 0) {
             return set;
         }
@@ -153,13 +163,18 @@ static int none_such(const struct sets *sets, uint32_t vmid, const char *txn, st
                          vmid, txn, list.data);
 }
 
-static int choose(const struct sets *sets, uint32_t vmid, const char *txn, const struct set **ret,
+struct question {
+    const char *txn;    /* this one; NULL: the last */
+    const char *before; /* of those before this one; NULL: of all */
+};
+
+static int choose(const struct sets *sets, uint32_t vmid, struct question q, const struct set **ret,
                   struct err *err)
 {
-    const struct set *set = txn == NULL ? last_to_undo(sets) : find_set(sets, txn);
+    const struct set *set = q.txn == NULL ? last_to_undo(sets, q.before) : find_set(sets, q.txn);
 
     if (set == NULL || (set->applied == 0 && !set->open)) {
-        return none_such(sets, vmid, txn, err);
+        return none_such(sets, vmid, q.txn, err);
     }
     if (set->open) {
         return err_set(err, -EBUSY, "VM %u: change set %s has not ended yet", vmid, set->txn);
@@ -318,18 +333,19 @@ void undo_free(struct undo *undo)
     free(undo);
 }
 
-int undo_find(const json_t *records, uint32_t vmid, const char *txn, struct undo **ret,
-              struct err *err)
+static int find(const json_t *records, uint32_t vmid, struct question q, struct undo **ret,
+                struct err *err)
 {
     CLEANUP(undo_freep) struct undo *undo = calloc(1, sizeof(*undo));
     struct sets sets = {0};
     const struct set *set = NULL;
     int rc = undo == NULL || read_sets(records, &sets) < 0 ? err_oom(err) : 0;
 
-    rc = rc < 0 ? rc : choose(&sets, vmid, txn, &set, err);
+    rc = rc < 0 ? rc : choose(&sets, vmid, q, &set, err);
     if (rc == 0) {
         /* A longer text is none of ours, and find_set() has compared it whole. */
         (void)snprintf(undo->txn, sizeof(undo->txn), "%s", set->txn);
+        undo->passed = set->passed;
         rc = str_replace(&undo->time, set->time);
         rc = rc < 0 ? err_oom(err) : 0;
     }
@@ -346,4 +362,16 @@ int undo_find(const json_t *records, uint32_t vmid, const char *txn, struct undo
     }
     *ret = STEAL(undo);
     return 0;
+}
+
+int undo_find(const json_t *records, uint32_t vmid, const char *txn, struct undo **ret,
+              struct err *err)
+{
+    return find(records, vmid, (struct question){.txn = txn}, ret, err);
+}
+
+int undo_find_before(const json_t *records, uint32_t vmid, const char *txn, struct undo **ret,
+                     struct err *err)
+{
+    return find(records, vmid, (struct question){.before = txn}, ret, err);
 }
