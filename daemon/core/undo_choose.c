@@ -7,19 +7,24 @@
 
 #include "base/str.h"
 
-static bool has_effect(const struct assessment *a)
+/* Where one before it was undone since, what does not fit any more is that undo's doing. */
+static bool has_effect(const struct undo_choice *choice)
 {
-    return a->outcome != ASSESS_PLANNED || a->plan->refusals.n > 0 || !plan_is_empty(a->plan);
+    const struct assessment *a = choice->assessment;
+
+    if (a->outcome == ASSESS_PLANNED && a->plan->refusals.n > 0) {
+        return !choice->undo->passed;
+    }
+    return a->outcome != ASSESS_PLANNED || !plan_is_empty(a->plan);
 }
 
 /* `newest` was walked past, and so were all before it. */
 static int nothing_left(uint32_t vmid, const char *newest, const char *time, struct err *err)
 {
-    return err_set(
-        err, -ENOENT,
-        "VM %u: nothing is left to undo: it is as it was before change set %s of %s, the "
-        "last that was not undone, and before each earlier one",
-        vmid, newest, time);
+    return err_set(err, -ENOENT,
+                   "VM %u: nothing is left to undo: of change set %s of %s, the last that was not "
+                   "undone, and of each earlier one no effect is left",
+                   vmid, newest, time);
 }
 
 static void take(struct undo_choice *choice, struct undo *undo)
@@ -48,7 +53,7 @@ static int walk(const json_t *records, const struct assess_texts *texts,
         }
         params->undo = undo;
         rc = time == NULL ? err_oom(err) : assess(texts, params, NULL, 0, &choice->assessment, err);
-        if (rc < 0 || has_effect(choice->assessment)) {
+        if (rc < 0 || has_effect(choice)) {
             return rc;
         }
     }

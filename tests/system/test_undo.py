@@ -133,7 +133,7 @@ def test_what_has_nothing_left_to_undo_is_walked_past():
         contains(verb(node, "undo", "105").stdout, f"the change set {first}", "the one before it")
         equal(whole(node), before, "configuration")
         contains(verb(node, "undo", "105", code=1).stderr,
-                 f"nothing is left to undo: it is as it was before change set {second}", "once more")
+                 f"nothing is left to undo: of change set {second}", "once more")
 
 
 def test_a_value_that_is_neither_is_refused():

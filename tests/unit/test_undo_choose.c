@@ -100,10 +100,20 @@ static void what_has_no_effect_is_walked_past(void **state)
          .refused = true},
         {.records = SET("a", "e1000", "virtio"),
          .now = "e1000",
-         .says = "nothing is left to undo: it is as it was before change set a of Ta"},
+         .says = "nothing is left to undo: of change set a of Ta"},
         {.records = SET("a", "e1000", "virtio") SET("b", "e1000", "vmxnet3"),
          .now = "e1000",
-         .says = "before change set b of Tb"},
+         .says = "of change set b of Tb"},
+        /* The one before it was meant and undone: it is not asked for again. */
+        {.records = SET("a", "e1000", "virtio") SET("b", "virtio", "vmxnet3")
+             UNDO("u", "a", "virtio", "e1000"),
+         .now = "e1000",
+         .says = "of change set b of Tb"},
+        /* But it is where it has an effect still. */
+        {.records = SET("a", "e1000", "virtio") SET("b", "virtio", "vmxnet3")
+             UNDO("u", "a", "virtio", "e1000"),
+         .now = "vmxnet3",
+         .found = "b"},
         /* Somebody's own change is no reason to walk on. */
         {.records = HISTORY, .now = "pcnet", .found = "c", .refused = true},
         /* Where it is named, that is the answer. */
