@@ -70,22 +70,17 @@ int reconcile_enter_look(struct reconcile *r, struct reconcile_action *out)
  * move stays pending until the stop, and is right then; half of one costs the disk. */
 static bool half_a_move(const struct reconcile *r, const json_t *pending)
 {
-    for (size_t i = 0; i < r->n_steps; i++) {
-        const struct plan_step *step = &r->steps[i];
-        const json_t *from = reconcile_pending_item(pending, step->remove);
-        bool to = false;
+    const struct plan_step *step = reconcile_sent_step(r);
+    const json_t *from = step == NULL ? NULL : reconcile_pending_item(pending, step->remove);
+    bool to = false;
 
-        for (size_t j = 0; j < step->n_sets; j++) {
-            struct drive_slot slot;
+    for (size_t i = 0; step != NULL && i < step->n_sets; i++) {
+        struct drive_slot slot;
 
-            to = to || (drive_slot_parse(step->sets[j].option, &slot) &&
-                        reconcile_pending_item(pending, step->sets[j].option) != NULL);
-        }
-        if (from != NULL && json_object_get(from, "delete") != NULL && !to) {
-            return true;
-        }
+        to = to || (drive_slot_parse(step->sets[i].option, &slot) &&
+                    reconcile_pending_item(pending, step->sets[i].option) != NULL);
     }
-    return false;
+    return from != NULL && json_object_get(from, "delete") != NULL && !to;
 }
 
 static const char *live_value(const json_t *pending, const char *key)
@@ -129,6 +124,44 @@ static int warn_of_two(struct reconcile *r, const json_t *pending)
                           r->params.vm.vmid, r->params.vm.vmid, step->probe_value, step->remove);
 }
 
+/* Likewise, and PVE could unplug the old slot: the guest lost the disk, and the new slot waits for
+ * the stop. The slot it waits for; NULL: it is not so. */
+static const char *unplugged_for(const struct reconcile *r, const json_t *pending)
+{
+    const struct plan_step *step = reconcile_sent_step(r);
+
+    if (step == NULL || step->remove == NULL || reconcile_pending_item(pending, step->remove)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < step->n_sets; i++) {
+        const json_t *item = reconcile_pending_item(pending, step->sets[i].option);
+        const char *waits = json_string_value(json_object_get(item, "pending"));
+        struct drive_slot slot;
+
+        if (drive_slot_parse(step->sets[i].option, &slot) &&
+            json_object_get(item, "value") == NULL && waits != NULL &&
+            reconcile_same_volume(waits, step->probe_value)) {
+            return step->sets[i].option;
+        }
+    }
+    return NULL;
+}
+
+static int warn_of_unplugged(struct reconcile *r, const json_t *pending)
+{
+    const char *slot = r->runs ? unplugged_for(r, pending) : NULL;
+
+    if (slot == NULL) {
+        return 0;
+    }
+    return reconcile_tell(r, RECONCILE_TELL_STUCK,
+                          "VM %u runs WITHOUT its disk %s: it was started while that was being "
+                          "moved, and PVE has unplugged it; the image is untouched. Stop the VM "
+                          "('qm shutdown %u'): then the disk is there again, as %s",
+                          r->params.vm.vmid, reconcile_sent_step(r)->remove, r->params.vm.vmid,
+                          slot);
+}
+
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
@@ -136,7 +169,7 @@ int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
         return look_in_vain(r, event->reply, out);
     }
     if (reconcile_collect_leftovers(r, event->reply->data) < 0 ||
-        warn_of_two(r, event->reply->data) < 0) {
+        warn_of_two(r, event->reply->data) < 0 || warn_of_unplugged(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
     if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
@@ -383,6 +416,20 @@ static int conclude_twice(struct reconcile *r, const struct plan_step *step, con
                               r->params.vm.vmid, second);
 }
 
+/* A disk whose move was not under way is not ours to put back: PVE got no call of ours that could
+ * have detached it. Said once. */
+static int tell_detached(struct reconcile *r, const struct plan_step *step)
+{
+    if (r->told_detached) {
+        return 0;
+    }
+    r->told_detached = true;
+    return reconcile_tell(r, RECONCILE_TELL_WARNING,
+                          "VM %u: somebody has taken off the disk that was %s (%s) meanwhile: it "
+                          "stays off, and the rest is planned anew around it",
+                          r->params.vm.vmid, step->probe, step->probe_value);
+}
+
 /* 1: *out is what to do about a disk that is in no slot, or in two; 0: each is in one. */
 static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
 {
@@ -398,6 +445,13 @@ static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
         if (second != NULL) {
             rc = conclude_twice(r, step, second, out);
             return rc < 0 ? rc : 1;
+        }
+        if (step != reconcile_sent_step(r)) {
+            rc = place == DISK_IN_SLOT ? 0 : tell_detached(r, step);
+            if (rc < 0) {
+                return rc;
+            }
+            continue;
         }
         if (place == DISK_UNUSED && !taken) {
             rc = put_disk_back(r, step, out);
@@ -463,6 +517,9 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
               reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED;
     if (applied) {
         return reconcile_go_to(r, STATE_STEP_RECORD, out);
+    }
+    if (r->recovering && r->revert_tries == 0 && r->late_until > r->now_ms) {
+        return reconcile_sleep_then(r, STATE_LOOK_STATUS, r->late_until - r->now_ms, out);
     }
     if (r->recovering) {
         return reconcile_recover(r, out);

@@ -24,6 +24,7 @@ import adminroutes  # noqa: F401  (registers its routes)
 import daemons
 import ending
 import faults
+import powerroutes  # noqa: F401  (likewise)
 import routes
 from node import PveError, write_file
 
