@@ -76,8 +76,9 @@ int reconcile_take_steps(struct reconcile *r, const json_t *json)
     record_steps_free(r->steps, r->n_steps);
     r->steps = steps;
     r->n_steps = n;
-    r->step = 0;
+    r->step = r->under_way = 0;
     r->n_applied = 0;
+    r->sent = r->told_detached = false;
     return 0;
 }
 
@@ -98,7 +99,9 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     r->begun = true;
     r->stuck = memory->stuck; /* until a look shows otherwise */
     rc = reconcile_take_steps(r, memory->steps);
-    r->step = rc == 0 && memory->steps_done < r->n_steps ? memory->steps_done : 0;
+    r->step = memory->steps_done < r->n_steps ? memory->steps_done : r->n_steps;
+    r->under_way = r->step;
+    r->sent = true; /* for all we know */
     /* Steps we cannot read back tell us nothing to look for; the fresh plan decides. */
     return rc == -EINVAL ? 0 : rc;
 }

@@ -91,6 +91,9 @@ struct reconcile {
     struct api_param *back; /* the others, with the value that somebody had pending there */
     size_t n_back, cap_back;
     char *revert_keys, *revert_slot, *revert_value, *revert_boot;
+    size_t under_way;   /* the last step whose call may have been sent; n_steps: all were */
+    bool sent;          /* its outcome is not known: an error, a lost answer, a crash */
+    bool told_detached; /* that somebody took disks away: said once */
     bool step_may_pass; /* the trouble of the current step: it may be worth another try */
     char *step_error;   /* why the current step failed */
 
@@ -203,11 +206,17 @@ RECONCILE_STATE(finished);
 /* Is all that the fresh plan changes what an opened set of changes, begun and not ended, had left
  * to do? Then it may be ended although a hold came meanwhile. */
 bool reconcile_ends_what_is_open(const struct reconcile *r);
+/* Which step may be half done, by that answer: r->under_way. */
+void reconcile_find_under_way(struct reconcile *r, const json_t *pending);
 /* An item of GET pending: is it what a call of ours left behind? What somebody else left pending
  * under the same key is not. */
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item);
 /* The item of this key in an answer of GET pending; NULL: none. */
 const json_t *reconcile_pending_item(const json_t *pending, const char *key);
+/* What this key is now, whatever is pending; NULL: it is not there. */
+const char *reconcile_live_value(const json_t *pending, const char *key);
+/* 1: *out is what to do about a disk that is in no slot, or in two; 0: each is where it may be. */
+int reconcile_look_for_disks(struct reconcile *r, struct reconcile_action *out);
 /* From that answer: what is to be taken back, and how; r->revert_keys becomes NULL where nothing of
  * ours is pending. 0 or -ENOMEM. */
 int reconcile_collect_leftovers(struct reconcile *r, const json_t *pending);

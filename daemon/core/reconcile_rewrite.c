@@ -267,6 +267,7 @@ int reconcile_on_step(struct reconcile *r, const struct reconcile_event *event,
         return -ENOMEM;
     }
     r->revert_tries = 0;
+    r->sent = true;
     r->step_may_pass = reply->result == API_LOST;
     if (r->step_may_pass) {
         /* PVE may still be waiting for the lock with our call in its hands. */
@@ -329,6 +330,7 @@ int reconcile_on_step_record(struct reconcile *r, const struct reconcile_event *
     }
     r->n_applied++;
     r->step++;
+    r->sent = false;
     return r->recovering ? reconcile_recover(r, out) : reconcile_go_to(r, STATE_GATE, out);
 }
 

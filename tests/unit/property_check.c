@@ -237,6 +237,16 @@ static void start_it(struct driver *d)
     }
 }
 
+/* The one state that calm alone does not end: somebody started the VM while a move of ours was half
+ * done, and PVE plugged the old slot out. It runs without that disk, which is told and written down,
+ * and nothing is plugged into a VM that runs (law 2). */
+static bool waits_for_stop(const struct driver *d)
+{
+    return d->r != NULL && d->pve.running && reconcile_is_stuck(d->r) && d->memory.open &&
+           d->memory.stuck && d->told[RECONCILE_TELL_STUCK] > 0 && d->last_failed != NULL &&
+           strstr(d->last_failed, "runs WITHOUT its disk") != NULL;
+}
+
 void property_check_calm(const struct property *p, struct driver *d)
 {
     fake_pve_calm(&d->pve);
@@ -245,6 +255,10 @@ void property_check_calm(const struct property *p, struct driver *d)
     d->pve.now_ms += 3600 * 1000;
     d->look = true; /* its own timer, or the next restart */
     driver_settle(d);
+    if (d->pve.problem[0] == '\0' && waits_for_stop(d)) {
+        fake_pve_stop_by_others(&d->pve);
+        driver_settle(d);
+    }
     if (d->pve.problem[0] == '\0' && d->r != NULL) {
         fake_pve_problem(&d->pve, "all is calm, and it is still in state %s",
                          reconcile_state_name(d->r));
