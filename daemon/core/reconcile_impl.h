@@ -81,6 +81,10 @@ struct reconcile {
 
     struct plan_step *steps; /* being carried out; after that set has ended, the last one's */
     size_t n_steps, step, n_applied;
+    size_t sent;        /* the one that PVE got last, or may have got, from 1; 0: none */
+    bool may_come_late; /* PVE may still have in its hands what a daemon asked for that died */
+    int64_t late_until; /* until then */
+    bool told_detached; /* that somebody took a disk off meanwhile */
 
     enum record_outcome end_outcome; /* what STATE_END will write */
     bool after_end_look;             /* then look afresh instead of going on */
@@ -91,15 +95,12 @@ struct reconcile {
     struct api_param *back; /* the others, with the value that somebody had pending there */
     size_t n_back, cap_back;
     char *revert_keys, *revert_slot, *revert_value, *revert_boot;
-    size_t under_way;   /* the last step whose call may have been sent; n_steps: all were */
-    bool sent;          /* its outcome is not known: an error, a lost answer, a crash */
-    bool told_detached; /* that somebody took disks away: said once */
     bool step_may_pass; /* the trouble of the current step: it may be worth another try */
     char *step_error;   /* why the current step failed */
 
     char *upid;
     unsigned starts;
-    int64_t start_asked; /* as in the journal's memory: PVE may have been asked already */
+    int64_t start_asked; /* PVE may have been asked already, since then; 0: it was not */
     bool start_found;    /* `upid` is from PVE's list, not the answer to our call */
     int64_t held_at;     /* when the start that is owed was stopped; 0: not known */
     const char *dropped; /* why no start is owed any more; NULL: it was made */
@@ -150,6 +151,9 @@ int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct recon
 /* An answer that is no success, outside of the steps: again later, or the end with a sentence. */
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out);
+/* The step whose call PVE got last, or may have got: the only one of which half may be there, and
+ * so the only one that is repaired. NULL: none. */
+const struct plan_step *reconcile_sent_step(const struct reconcile *r);
 /* A change set that a crash left is looked at and closed: everything afresh. */
 int reconcile_recover(struct reconcile *r, struct reconcile_action *out);
 /* True until `ms` after the first call; a success calls reconcile_patience_reset(). */
@@ -206,17 +210,11 @@ RECONCILE_STATE(finished);
 /* Is all that the fresh plan changes what an opened set of changes, begun and not ended, had left
  * to do? Then it may be ended although a hold came meanwhile. */
 bool reconcile_ends_what_is_open(const struct reconcile *r);
-/* Which step may be half done, by that answer: r->under_way. */
-void reconcile_find_under_way(struct reconcile *r, const json_t *pending);
 /* An item of GET pending: is it what a call of ours left behind? What somebody else left pending
  * under the same key is not. */
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item);
 /* The item of this key in an answer of GET pending; NULL: none. */
 const json_t *reconcile_pending_item(const json_t *pending, const char *key);
-/* What this key is now, whatever is pending; NULL: it is not there. */
-const char *reconcile_live_value(const json_t *pending, const char *key);
-/* 1: *out is what to do about a disk that is in no slot, or in two; 0: each is where it may be. */
-int reconcile_look_for_disks(struct reconcile *r, struct reconcile_action *out);
 /* From that answer: what is to be taken back, and how; r->revert_keys becomes NULL where nothing of
  * ours is pending. 0 or -ENOMEM. */
 int reconcile_collect_leftovers(struct reconcile *r, const json_t *pending);

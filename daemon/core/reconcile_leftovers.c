@@ -34,47 +34,16 @@ static bool step_leaves(const struct plan_step *step, const char *key, const cha
            reconcile_same_value(step->probe_value, pending);
 }
 
-/* As reconcile_step_fits(), of PVE's list: what is there now, not what is pending. */
-static bool shows_as_applied(const struct plan_step *step, const json_t *pending)
-{
-    bool applied = step->remove == NULL || reconcile_live_value(pending, step->remove) == NULL;
-
-    for (size_t i = 0; i < step->n_sets; i++) {
-        applied = applied &&
-                  reconcile_same_value(reconcile_live_value(pending, step->sets[i].option),
-                                       step->sets[i].value);
-    }
-    return applied;
-}
-
-void reconcile_find_under_way(struct reconcile *r, const json_t *pending)
-{
-    r->under_way = r->step;
-    while (r->recovering && r->under_way < r->n_steps &&
-           shows_as_applied(&r->steps[r->under_way], pending)) {
-        r->under_way++; /* its record was not written any more */
-    }
-}
-
 bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 {
     const char *key = json_string_value(json_object_get(item, "key"));
     const char *pending = json_string_value(json_object_get(item, "pending"));
+    const struct plan_step *step = reconcile_sent_step(r);
 
     if (key == NULL || (pending == NULL && json_object_get(item, "delete") == NULL)) {
         return false;
     }
-    for (size_t i = 0; i < r->n_steps && i <= r->under_way; i++) {
-        if (step_leaves(&r->steps[i], key, pending)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *reconcile_live_value(const json_t *pending, const char *key)
-{
-    return json_string_value(json_object_get(reconcile_pending_item(pending, key), "value"));
+    return step != NULL && step_leaves(step, key, pending);
 }
 
 const json_t *reconcile_pending_item(const json_t *pending, const char *key)

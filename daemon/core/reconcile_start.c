@@ -130,6 +130,9 @@ int reconcile_on_start_look(struct reconcile *r, const struct reconcile_event *e
         r->start_found = true;
         return reconcile_go_to(r, STATE_WATCH, out);
     }
+    if (r->late_until > r->now_ms) {
+        return reconcile_sleep_then(r, STATE_START_STATUS, r->late_until - r->now_ms, out);
+    }
     return reconcile_go_to(r, STATE_START_RECORD, out);
 }
 

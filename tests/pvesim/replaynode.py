@@ -28,7 +28,7 @@ class Sim:
             self.secrets = {name: token["secret"] for name, token in json.load(f)["tokens"].items()}
 
     def serve(self):
-        self.server = subprocess.Popen([PVESIM, "serve", self.root], stdout=subprocess.PIPE)
+        self.server = subprocess.Popen([PVESIM, "serve", self.root, "--with-parent"], stdout=subprocess.PIPE)
         self.server.stdout.readline()
         with open(self.path("pvesim/port"), encoding="ascii") as f:
             self.port = int(f.read())

@@ -204,7 +204,7 @@ def test_start_under_way_after_a_crash_is_not_made_again():
 
 def test_somebody_elses_change_in_between_is_planned_around():
     with checked_node() as node:
-        faults(node, {"method": "PUT", "path": "config", "nth": 2, "action": "delay", "seconds": 1})
+        faults(node, {"method": "PUT", "path": "config", "nth": 2, "action": "delay", "seconds": 4})
         node.vm(105, imported())
         node.fingerprint(105, fingerprint())
         node.start_daemon()

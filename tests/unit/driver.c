@@ -309,6 +309,8 @@ static void begin(struct driver *d, enum reconcile_cause cause)
     driver_say(d, "begin", reconcile_cause_name(cause));
     reload_undo(d, cause);
     params = params_of(d);
+    params.wait_worker = cause == RECONCILE_FOR_HOLD && d->retry_hold;
+    d->retry_hold = false;
     d->reconciles++;
     if (reconcile_new(&params, cause, &d->memory, &d->r, NULL) < 0) {
         abort();
@@ -475,7 +477,6 @@ static void go_on(struct driver *d, enum reconcile_cause cause)
             finish(d);
         }
         if (d->r == NULL && d->retry_hold) {
-            d->retry_hold = false;
             begin(d, RECONCILE_FOR_HOLD);
         }
     }
@@ -553,7 +554,6 @@ void driver_start(struct driver *d)
 {
     (void)fake_pve_start_by_others(&d->pve, true); /* what happened is in d->pve */
     if (d->retry_hold) {
-        d->retry_hold = false;
         begin(d, RECONCILE_FOR_HOLD);
     }
     run(d, RECONCILE_FOR_HOLD);

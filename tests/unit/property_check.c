@@ -238,8 +238,8 @@ static void start_it(struct driver *d)
 }
 
 /* The one state that calm alone does not end: somebody started the VM while a move of ours was half
- * done, and PVE plugged the old slot out. It runs without that disk, which is told and written down,
- * and nothing is plugged into a VM that runs (law 2). */
+ * done, and PVE plugged the old slot out. It runs without that disk, which is told and written
+ * down, and nothing is plugged into a VM that runs (law 2). */
 static bool waits_for_stop(const struct driver *d)
 {
     return d->r != NULL && d->pve.running && reconcile_is_stuck(d->r) && d->memory.open &&
