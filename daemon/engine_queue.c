@@ -45,8 +45,9 @@ void engine_queue_kick(struct engine *engine)
     bool any = engine->queue_head < engine->n_queue || engine->refused_again;
 
     if (any && engine->active < ENGINE_ACTIVE_MAX) {
-        /* Cannot fail for a source of our own loop. */
-        (void)sd_event_source_set_enabled(engine->queue_source, SD_EVENT_ON);
+        /* For one turn, or it would keep its place before all others of its priority (lists, the
+         * calls of other users). Cannot fail for a source of our own loop. */
+        (void)sd_event_source_set_enabled(engine->queue_source, SD_EVENT_ONESHOT);
     }
 }
 
@@ -212,25 +213,26 @@ int engine_queue_turn(sd_event_source *source, void *userdata)
 
     if (!engine->loaded && engine_claims_load(engine, ENGINE_LOAD_STEP_MS) == 0 &&
         !engine->loaded) {
-        return 0; /* no look before it is known what others have */
+        /* No look before it is known what others have. */
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
     if (engine->queue_head == engine->n_queue && engine->refused_again) {
         queue_refused(engine);
     }
     if (engine->queue_head == engine->n_queue || engine->active >= ENGINE_ACTIVE_MAX) {
-        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0; /* engine_queue_kick() when that changes */
     }
     vmid = engine->queue[engine->queue_head++];
     if (engine->queue_head == engine->n_queue) {
         engine->queue_head = engine->n_queue = 0;
     }
     summary = engine_summary(engine, vmid);
-    if (summary == NULL || summary->queued == 0) {
-        return 0;
+    if (summary != NULL && summary->queued != 0) {
+        cause = (enum reconcile_cause)(summary->queued - 1);
+        summary->queued = 0;
+        look(engine, vmid, cause);
     }
-    cause = (enum reconcile_cause)(summary->queued - 1);
-    summary->queued = 0;
-    look(engine, vmid, cause);
+    engine_queue_kick(engine);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* `pve-hwid apply`: has the daemon carry the plan out now, and shows it at work. */
-#include "cli/args.h"
 #include "cli/carry_out.h"
+#include "cli/several.h"
 
 static const struct carry_out_outcome outcomes[] = {
     {"unchanged", CLI_OK, "in sync, nothing to do", NULL},
@@ -14,8 +14,9 @@ static const struct carry_out_outcome outcomes[] = {
     {"failed", CLI_ERROR, "failed", "to see how far it came: pve-hwid log"},
 };
 
-static enum cli_exit apply_vm(const struct cli *cli, uint32_t vmid, bool dry_run)
+static enum cli_exit apply_vm(const struct cli *cli, uint32_t vmid, void *userdata)
 {
+    bool dry_run = *(const bool *)userdata;
     CLEANUP(carried_out_fini) struct carried_out done = {0};
     const struct carry_out apply = {
         .cli = cli,
@@ -37,34 +38,41 @@ static enum cli_exit apply_vm(const struct cli *cli, uint32_t vmid, bool dry_run
 
 static enum cli_exit apply_run(struct cli *cli, int argc, char **argv)
 {
+    CLEANUP(several_fini) struct several several = {0};
     bool dry_run = false;
-    const struct arg_option options[] = {{"dry-run", 'n', ARG_FLAG, &dry_run}};
+    bool all = false;
+    const struct arg_option options[] = {{"dry-run", 'n', ARG_FLAG, &dry_run},
+                                         {"all", '\0', ARG_FLAG, &all}};
     struct args args;
     enum cli_exit code;
-    uint32_t vmid;
 
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    code = args_need_vmid(cli, &args, &vmid);
-    if (code != CLI_OK) {
-        return code;
-    }
-    return apply_vm(cli, vmid, dry_run);
+    code = several_take(cli, &args, all, false, &several);
+    return code != CLI_OK ? code : several_run(cli, &several, apply_vm, &dry_run);
 }
 
 const struct verb verb_apply = {
     .name = "apply",
-    .summary = "Changes a stopped VM into what its fingerprint says",
-    .usage = "apply VMID [--dry-run] [--json]",
-    .details = "Asks the daemon to carry the plan out now and shows it at work. A VM that runs or\n"
-               "is locked is left alone. Every change is in the journal: pve-hwid log VMID.\n\n"
-               "  -n, --dry-run   only tell what would happen\n\n"
-               "Exit: 0 done or in sync, 3 would change something (dry run), or done in part: the\n"
-               "rest still differs, 4 runs or is locked, 5 refused, 1 error.\n\n"
-               "Examples:\n"
-               "  pve-hwid apply 105 --dry-run\n"
-               "  pve-hwid apply 105\n",
+    .summary = "Changes stopped VMs into what their fingerprints say",
+    .usage = "apply VMID... | --all [--dry-run] [--json]",
+    .details =
+        "Asks the daemon to carry the plan out now and shows it at work. A VM that runs or is\n"
+        "locked is left alone. Every change is in the journal: pve-hwid log VMID.\n\n"
+        "Several VMs are done one after the other; what fails with one does not stop the others.\n"
+        "A summary at the end names those that need a look. Ctrl-C ends the VM that is under\n"
+        "way, and tells which were not begun.\n\n"
+        "  --all           all VMs of this node that have a fingerprint, but those on hold\n"
+        "  -n, --dry-run   only tell what would happen\n\n"
+        "Exit: 0 done or in sync, 3 would change something (dry run), or done in part: the\n"
+        "rest still differs, 4 runs or is locked, 5 refused, 1 error, or not all was begun; of\n"
+        "several VMs that of the worst.\n\n"
+        "Examples:\n"
+        "  pve-hwid apply 105 --dry-run\n"
+        "  pve-hwid apply 105 106 107\n"
+        "  pve-hwid apply --all --json > apply.json\n",
+    .operands = ARGS_WORDS_MAX,
     .online = true,
     .run = apply_run,
 };

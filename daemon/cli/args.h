@@ -12,7 +12,7 @@
 
 #include "cli/cli.h"
 
-enum { ARGS_WORDS_MAX = 64 };
+enum { ARGS_WORDS_MAX = 1024 }; /* VMs named in one call: a shell makes such lists */
 
 enum arg_kind {
     ARG_FLAG, /* bool */

@@ -101,7 +101,7 @@ static enum cli_exit attach_run(struct cli *cli, int argc, char **argv)
         return code;
     }
     warn_of_others(cli, &job.admin);
-    return hook_job_run(cli, &job, &args);
+    return hook_job_run(cli, &job);
 }
 
 const struct verb verb_attach = {

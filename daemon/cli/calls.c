@@ -173,6 +173,10 @@ enum cli_exit calls_run(const struct cli *cli, const struct call *call, json_t *
     rc = talk(cli, call, &reply, &err);
     json_decref(call->parameters);
     if (rc < 0) {
+        if (cli->batch != NULL) {
+            cli->batch->no_daemon = rc == -ENOENT || rc == -ECONNREFUSED || rc == -EACCES ||
+                                    rc == -EPERM; /* those of client_open() */
+        }
         return fail_for(cli, call->vmid, CLI_ERROR, err.text);
     }
     if (reply.error != NULL) {

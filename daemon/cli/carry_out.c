@@ -2,6 +2,7 @@
 /* See carry_out.h. */
 #include "cli/carry_out.h"
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "cli/calls.h"
 #include "cli/plan_view.h"
@@ -73,6 +74,23 @@ static enum cli_exit read_answer(const struct carry_out *what, struct carried_ou
     return CLI_OK;
 }
 
+/* For the summary: the reason, or what would change. */
+static void note_result(const struct cli *cli, const struct carried_out *done)
+{
+    CLEANUP(buf_fini) struct buf options = BUF_INIT(0);
+    const char *why = done->detail;
+
+    for (size_t i = 0; done->plan != NULL && i < done->plan->n_changes; i++) {
+        buf_addf(&options, "%s%s", i > 0 ? ", " : "", done->plan->changes[i].option);
+    }
+    if (str_equal(done->outcome->name, "differs") && options.len > 0 && options.error == 0) {
+        why = options.data;
+    } else if ((why == NULL || *why == '\0') && done->plan != NULL && done->plan->refusals.n > 0) {
+        why = done->plan->refusals.items[0];
+    }
+    cli_result(cli, done->outcome->name, why);
+}
+
 enum cli_exit carry_out_run(const struct carry_out *what, struct carried_out *ret)
 {
     CLEANUP(carried_out_fini) struct carried_out done = {.progress = json_array()};
@@ -89,6 +107,7 @@ enum cli_exit carry_out_run(const struct carry_out *what, struct carried_out *re
 
     code = code != CLI_OK ? code : read_answer(what, &done);
     if (code == CLI_OK) {
+        note_result(what->cli, &done);
         *ret = done;
         done = (struct carried_out){0};
     }

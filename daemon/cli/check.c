@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 #include "base/str.h"
-#include "cli/args.h"
 #include "cli/calls.h"
 #include "cli/report_view.h"
+#include "cli/several.h"
 #include "cli/vm_state.h"
 
 static const char *result_name(enum cli_exit code)
@@ -83,6 +83,19 @@ static enum cli_exit exit_of(const struct vm_state_list *list, bool one)
     return worst;
 }
 
+/* One of several is an entry of the list that all of them are; alone it is such a list. */
+static enum cli_exit print_list(const struct cli *cli, const struct vm_state_list *list,
+                                enum cli_exit code)
+{
+    json_auto_t *vms = vm_state_list_json(list);
+
+    if (cli->batch != NULL) {
+        return cli_print_json(cli, json_incref(json_array_get(vms, 0)), code);
+    }
+    return cli_print_json(cli, json_pack("{s:s,s:O*}", "result", result_name(code), "vms", vms),
+                          code);
+}
+
 static enum cli_exit check(const struct cli *cli, uint32_t vmid)
 {
     CLEANUP(vm_state_list_fini) struct vm_state_list list = {0};
@@ -101,11 +114,11 @@ static enum cli_exit check(const struct cli *cli, uint32_t vmid)
         return calls_bad_answer(cli, vmid, "it is not about that VM");
     }
     code = exit_of(&list, vmid != 0);
+    if (vmid != 0) {
+        cli_result(cli, list.items[0].state, list.items[0].detail);
+    }
     if (cli->json) {
-        return cli_print_json(
-            cli,
-            json_pack("{s:s,s:o}", "result", result_name(code), "vms", vm_state_list_json(&list)),
-            code);
+        return print_list(cli, &list, code);
     }
     if (vmid != 0) {
         print_one(cli, &list.items[0]);
@@ -118,30 +131,36 @@ static enum cli_exit check(const struct cli *cli, uint32_t vmid)
     return print_table(cli, &list) < 0 ? cli_oom(cli) : code;
 }
 
+static enum cli_exit check_one(const struct cli *cli, uint32_t vmid, void *userdata)
+{
+    return *(const bool *)userdata ? report_view_online(cli, vmid) : check(cli, vmid);
+}
+
 static enum cli_exit check_run(struct cli *cli, int argc, char **argv)
 {
+    CLEANUP(several_fini) struct several several = {.result = result_name};
     bool report = false;
     const struct arg_option options[] = {{"report", '\0', ARG_FLAG, &report}};
     struct args args;
     enum cli_exit code;
-    uint32_t vmid = 0;
 
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n > 0 && !args_vmid(args.words[0], &vmid)) {
-        return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
+    if (args.n == 0 && report) {
+        return cli_usage(cli, "--report is about VMs by their numbers: check VMID --report");
     }
-    if (report && vmid == 0) {
-        return cli_usage(cli, "--report is about one VM: check VMID --report");
+    if (args.n == 0) {
+        return check(cli, 0);
     }
-    return report ? report_view_online(cli, vmid) : check(cli, vmid);
+    code = several_operands(cli, &args, &several);
+    return code != CLI_OK ? code : several_run(cli, &several, check_one, &report);
 }
 
 const struct verb verb_check = {
     .name = "check",
     .summary = "Tells whether a VM, or every VM, is what its fingerprint says",
-    .usage = "check [VMID] [--report] [--json]",
+    .usage = "check [VMID...] [--report] [--json]",
     .details =
         "Without a VMID: all VMs of this node that have a fingerprint; the exit code is that\n"
         "of the worst. Reads everything afresh and changes nothing.\n\n"
@@ -152,6 +171,7 @@ const struct verb verb_check = {
         "  pve-hwid check 105\n"
         "  pve-hwid check 105 --report\n"
         "  pve-hwid check --json\n",
+    .operands = ARGS_WORDS_MAX,
     .online = true,
     .run = check_run,
 };

@@ -8,8 +8,6 @@
 #include "base/str.h"
 #include "cli/nearest.h"
 
-enum { SENTENCE_MAX = ERR_TEXT_MAX + 256 }; /* an error and what was put around it */
-
 /* Foreign bytes may be in any sentence (a VM's name, PVE's words), so none goes out unfiltered. */
 static void say(const char *mark, const char *text)
 {
@@ -41,17 +39,26 @@ json_t *cli_json_text(const char *text)
 static void fail(const struct cli *cli, enum cli_exit code, const char *text)
 {
     if (cli->json) {
-        (void)cli_print_json(
-            cli,
-            json_pack("{s:{s:i,s:o}}", "error", "exit", (int)code, "message", cli_json_text(text)),
-            code); /* the sentence on stderr is told in any case */
+        json_t *object = json_pack("{s:{s:i,s:o}}", "error", "exit", (int)code, "message",
+                                   cli_json_text(text));
+
+        if (cli->batch != NULL &&
+            object != NULL) { /* without its VMID it is an error all the same */
+            (void)json_object_set_new(object, "vmid", json_integer(cli->batch->vmid));
+        }
+        (void)cli_print_json(cli, object, code); /* the sentence on stderr is told in any case */
     }
+    if (cli->batch != NULL &&
+        *cli->batch->word == '\0') { /* else its reason is there, and shorter */
+        cli_result(cli, NULL, text);
+    }
+    (void)fflush(cli->out.file); /* in a log both are one text; main() finds a failed write */
     say(NULL, text);
 }
 
 enum cli_exit cli_fail(const struct cli *cli, enum cli_exit code, const char *format, ...)
 {
-    char text[SENTENCE_MAX];
+    char text[CLI_SENTENCE_MAX];
     va_list args;
 
     va_start(args, format);
@@ -63,7 +70,7 @@ enum cli_exit cli_fail(const struct cli *cli, enum cli_exit code, const char *fo
 
 enum cli_exit cli_usage(const struct cli *cli, const char *format, ...)
 {
-    char text[SENTENCE_MAX];
+    char text[CLI_SENTENCE_MAX];
     va_list args;
 
     va_start(args, format);
@@ -81,7 +88,7 @@ enum cli_exit cli_usage(const struct cli *cli, const char *format, ...)
 
 void cli_note(const struct cli *cli, const char *format, ...)
 {
-    char text[SENTENCE_MAX];
+    char text[CLI_SENTENCE_MAX];
     va_list args;
 
     (void)cli; /* notes are not for --json; whoever collects them puts them into its object */
@@ -89,6 +96,20 @@ void cli_note(const struct cli *cli, const char *format, ...)
     (void)vsnprintf(text, sizeof(text), format, args); /* as above */
     va_end(args);
     say("note", text);
+}
+
+void cli_result(const struct cli *cli, const char *word, const char *why)
+{
+    if (cli->batch == NULL) {
+        return;
+    }
+    if (word != NULL) {
+        (void)snprintf(cli->batch->word, sizeof(cli->batch->word), "%s", word); /* all fit */
+    }
+    if (why != NULL) {
+        (void)snprintf(cli->batch->sentence, sizeof(cli->batch->sentence), "%s",
+                       why); /* so do they */
+    }
 }
 
 enum cli_exit cli_oom(const struct cli *cli)
@@ -104,6 +125,9 @@ enum cli_exit cli_print_json(const struct cli *cli, json_t *object, enum cli_exi
 
     if (object == NULL) {
         return cli_oom(cli);
+    }
+    if (cli->batch != NULL) {
+        return json_array_append_new(cli->batch->items, object) < 0 ? cli_oom(cli) : code;
     }
     rc = json_dumpf(object, cli->out.file, JSON_INDENT(2));
     json_decref(object);

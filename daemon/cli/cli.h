@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "cli/out.h"
@@ -35,14 +36,26 @@ struct verb {
     enum cli_exit (*run)(struct cli *cli, int argc, char **argv); /* argv: behind the verb */
 };
 
+enum { CLI_SENTENCE_MAX = ERR_TEXT_MAX + 256 }; /* an error and what was put around it */
+
+/* One of several VMs of one call (cli/several.h): what a verb says of it is put here too. */
+struct cli_batch {
+    json_t *items; /* --json: objects come here instead of being printed */
+    uint32_t vmid;
+    char word[24];                   /* "done", ...; "": by the exit code */
+    char sentence[CLI_SENTENCE_MAX]; /* why; "" */
+    bool no_daemon;                  /* it cannot be reached: for none of the others either */
+};
+
 struct cli {
     const struct verb *verb; /* NULL before it is known */
     const struct verb *const *verbs;
     size_t n_verbs;
-    struct out out;     /* stdout */
-    bool json;          /* --json */
-    const char *socket; /* --socket */
-    long timeout_s;     /* --timeout; 0: the verb's own */
+    struct out out;          /* stdout */
+    bool json;               /* --json */
+    const char *socket;      /* --socket */
+    long timeout_s;          /* --timeout; 0: the verb's own */
+    struct cli_batch *batch; /* NULL: the verb is about one VM, or about none */
 };
 
 #define CLI_SOCKET "/run/pve-hwid/socket"
@@ -56,6 +69,10 @@ enum cli_exit cli_usage(const struct cli *cli, const char *format, ...) PRINTF_L
 void cli_note(const struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The one way out of memory: CLI_ERROR. */
 enum cli_exit cli_oom(const struct cli *cli);
+
+/* What became of this VM, in one word and a reason (NULL: none): for the summary where it is one of
+ * several, else nothing. */
+void cli_result(const struct cli *cli, const char *word, const char *why);
 
 /* Prints `object` (may be NULL: out of memory) as --json wants it and gives it up; returns `code`
  * or, where it could not be printed, CLI_ERROR. */

@@ -71,7 +71,7 @@ static enum cli_exit detach_run(struct cli *cli, int argc, char **argv)
         return code;
     }
     code = hook_job_open(cli, &job, &args);
-    return code == CLI_OK ? hook_job_run(cli, &job, &args) : code;
+    return code == CLI_OK ? hook_job_run(cli, &job) : code;
 }
 
 const struct verb verb_detach = {

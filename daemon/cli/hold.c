@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* `pve-hwid hold`: from now on pve-hwid leaves a VM as it is. The file that says so is written
  * here, not by the daemon, so that it can be said also when something is wrong with the daemon. */
-#include "cli/args.h"
 #include "cli/hold_file.h"
 #include "cli/place.h"
+#include "cli/several.h"
 
 /* A hold waits for a VM that will come. But mostly a number without a VM is a wrong one, and the VM
  * that was meant goes on being changed. */
@@ -20,16 +20,21 @@ static void note_if_nowhere(const struct cli *cli, const struct settings *settin
     }
 }
 
-static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, const char *config,
-                             const char *why)
+struct order {
+    const char *config;
+    const char *why; /* NULL: none */
+};
+
+static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, void *userdata)
 {
+    const struct order *order = userdata;
     CLEANUP(settings_freep) struct settings *settings = NULL;
     CLEANUP(hold_file_fini) struct hold_file file = {0};
     struct err err = {""};
     bool told;
 
-    if (hold_file_settings(config, &settings, &err) < 0 ||
-        hold_file_write(settings, vmid, why, &file, &err) < 0) {
+    if (hold_file_settings(order->config, &settings, &err) < 0 ||
+        hold_file_write(settings, vmid, order->why, &file, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "VM %u is not on hold: %s", (unsigned)vmid, err.text);
     }
     note_if_nowhere(cli, settings, vmid);
@@ -53,28 +58,24 @@ static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, const char *c
 
 static enum cli_exit hold_run(struct cli *cli, int argc, char **argv)
 {
-    const char *config = HOLD_FILE_CONFIG;
-    const char *why = NULL;
-    const struct arg_option options[] = {{"why", 'w', ARG_TEXT, &why},
-                                         {"config", '\0', ARG_TEXT, &config}};
+    CLEANUP(several_fini) struct several several = {0};
+    struct order order = {.config = HOLD_FILE_CONFIG};
+    const struct arg_option options[] = {{"why", 'w', ARG_TEXT, &order.why},
+                                         {"config", '\0', ARG_TEXT, &order.config}};
     struct args args;
     enum cli_exit code;
-    uint32_t vmid;
 
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    code = args_need_vmid(cli, &args, &vmid);
-    if (code != CLI_OK) {
-        return code;
-    }
-    return hold_vm(cli, vmid, config, why);
+    code = several_operands(cli, &args, &several);
+    return code != CLI_OK ? code : several_run(cli, &several, hold_vm, &order);
 }
 
 const struct verb verb_hold = {
     .name = "hold",
     .summary = "Leaves a VM as it is until resume, whatever its fingerprint says",
-    .usage = "hold VMID [--why TEXT] [--json]",
+    .usage = "hold VMID... [--why TEXT] [--json]",
     .details =
         "A VM on hold is not rewritten, and its starts go on as they are, with a line in the\n"
         "task log. What was begun is ended. The hold is a file beside the fingerprint,\n"
@@ -83,10 +84,11 @@ const struct verb verb_hold = {
         "  -w, --why TEXT  the reason, for those who come later\n"
         "  --config FILE   settings that say where fingerprints lie (default\n"
         "                  " HOLD_FILE_CONFIG ")\n\n"
-        "Exit: 0 it is on hold, 1 error.\n\n"
+        "Exit: 0 it is on hold, 1 error; of several VMs that of the worst.\n\n"
         "Examples:\n"
         "  pve-hwid hold 105 --why 'the vendor looks at it until Friday'\n"
         "  pve-hwid resume 105\n",
+    .operands = ARGS_WORDS_MAX,
     .online = true,
     .run = hold_run,
 };

@@ -14,6 +14,7 @@
 
 void hook_job_fini(struct hook_job *job)
 {
+    several_fini(&job->several);
     vm_hooks_fini(&job->vms);
     admin_fini(&job->admin);
 }
@@ -142,123 +143,104 @@ static enum out_style style_of(enum cli_exit code, bool changes)
     return code != CLI_OK ? OUT_BAD : changes ? OUT_GOOD : OUT_DIM;
 }
 
-static int tell(const struct cli *cli, json_t *list, uint32_t vmid, const char *word,
-                enum out_style style, const char *detail)
+static enum cli_exit tell(const struct cli *cli, uint32_t vmid, const struct hook_deed *deed,
+                          bool dry_run)
 {
-    if (cli->json) {
-        json_t *item = json_pack("{s:I,s:s,s:o}", "vmid", (json_int_t)vmid, "state", word, "detail",
-                                 cli_json_text(detail));
+    const char *word = word_of(deed->code, deed->changes, dry_run);
+    bool would = deed->code == CLI_OK && deed->changes && dry_run;
+    enum cli_exit code = would ? CLI_DIFFERS : deed->code;
 
-        return json_array_append_new(list, item);
+    cli_result(cli, word, deed->why);
+    if (cli->json) {
+        return cli_print_json(cli,
+                              json_pack("{s:I,s:s,s:o}", "vmid", (json_int_t)vmid, "state", word,
+                                        "detail", cli_json_text(deed->why)),
+                              code);
     }
     out_printf(&cli->out, OUT_PLAIN, "VM %u: ", (unsigned)vmid);
-    out_printf(&cli->out, style, "%s", word);
-    out_printf(&cli->out, OUT_PLAIN, "%s%s\n", *detail != '\0' ? ": " : "", detail);
-    (void)fflush(cli->out.file); /* as it happens; main() looks for failures at the end */
-    return 0;
+    out_printf(&cli->out, style_of(deed->code, deed->changes), "%s", word);
+    out_printf(&cli->out, OUT_PLAIN, "%s%s\n", *deed->why != '\0' ? ": " : "", deed->why);
+    return code;
 }
 
-static enum cli_exit do_one(const struct cli *cli, const struct hook_job *job, uint32_t vmid,
-                            json_t *list)
+static void decide(const struct hook_job *job, uint32_t vmid, struct hook_deed *ret)
 {
     const struct vm_hook *vm = vm_hooks_find(&job->vms, vmid);
+
+    if (vm == NULL) {
+        hook_deed_say(ret, CLI_ERROR, "there is no such VM in the cluster; qm list");
+    } else if (!vm->is_here) {
+        hook_deed_say(ret, CLI_ERROR, "it is on node %s; run there: pve-hwid %s %u", vm->node,
+                      job->doing, (unsigned)vmid);
+    } else if (vm->conf == NULL) {
+        hook_deed_say(ret, CLI_ERROR, "%s", vm->problem);
+    } else {
+        job->decide(job, vm, ret);
+    }
+}
+
+static enum cli_exit do_one(const struct cli *cli, uint32_t vmid, void *userdata)
+{
+    const struct hook_job *job = userdata;
     struct hook_deed deed = {.code = CLI_OK};
     struct err err = {""};
 
-    if (vm == NULL) {
-        hook_deed_say(&deed, CLI_ERROR, "there is no such VM in the cluster; qm list");
-    } else if (!vm->is_here) {
-        hook_deed_say(&deed, CLI_ERROR, "it is on node %s; run there: pve-hwid %s %u", vm->node,
-                      job->doing, (unsigned)vmid);
-    } else if (vm->conf == NULL) {
-        hook_deed_say(&deed, CLI_ERROR, "%s", vm->problem);
-    } else {
-        job->decide(job, vm, &deed);
-    }
+    decide(job, vmid, &deed);
     if (deed.code == CLI_OK && deed.changes && !job->dry_run) {
-        deed.code = carry_out(job, vm, &deed, &err);
-        if (deed.code == CLI_OK && deed.tells) {
+        enum cli_exit code = carry_out(job, vm_hooks_find(&job->vms, vmid), &deed, &err);
+
+        if (code != CLI_OK) {
+            hook_deed_say(&deed, code, "%s", err.text);
+        } else if (deed.tells) {
             tell_daemon(cli, vmid);
         }
     }
-    if (tell(cli, list, vmid, word_of(deed.code, deed.changes, job->dry_run),
-             style_of(deed.code, deed.changes), err.text[0] != '\0' ? err.text : deed.why) < 0) {
-        return cli_oom(cli);
-    }
-    return deed.code == CLI_OK && deed.changes && job->dry_run ? CLI_DIFFERS : deed.code;
+    return tell(cli, vmid, &deed, job->dry_run);
 }
 
 /* --all means this node: root of one node has no say on the others. */
-static enum cli_exit do_all(const struct cli *cli, const struct hook_job *job, json_t *list)
+static int take_all(const struct cli *cli, struct hook_job *job)
 {
-    enum cli_exit worst = CLI_OK;
-    size_t n = 0;
-
     for (size_t i = 0; i < job->vms.n; i++) {
         const struct vm_hook *vm = &job->vms.items[i];
 
-        if (vm->is_here && job->wants(vm)) {
-            n++;
-            worst = cli_worst(worst, do_one(cli, job, vm->vmid, list));
-        } else if (!vm->is_here && job->wants(vm)) {
+        if (vm->is_here && job->wants(vm) && several_add(&job->several, vm->vmid) < 0) {
+            return -ENOMEM;
+        }
+        if (!vm->is_here && job->wants(vm)) {
             cli_note(cli, "VM %u is on node %s; run there: pve-hwid %s --all", (unsigned)vm->vmid,
                      vm->node, job->doing);
         }
     }
-    if (n == 0 && !cli->json) {
-        out_printf(&cli->out, OUT_PLAIN, "There is no VM on this node to %s.\n", job->doing);
-    }
-    return worst;
-}
-
-static enum cli_exit do_named(const struct cli *cli, const struct hook_job *job,
-                              const struct args *args, json_t *list)
-{
-    enum cli_exit worst = CLI_OK;
-
-    for (size_t i = 0; i < args->n; i++) {
-        uint32_t vmid = 0;
-
-        (void)args_vmid(args->words[i], &vmid); /* hook_job_open() saw that it is one */
-        worst = cli_worst(worst, do_one(cli, job, vmid, list));
-    }
-    return worst;
+    job->several.many = true;
+    return 0;
 }
 
 enum cli_exit hook_job_open(const struct cli *cli, struct hook_job *job, const struct args *args)
 {
     struct err err = {""};
-    enum cli_exit code;
+    enum cli_exit code = CLI_OK;
 
     if (job->all == (args->n > 0)) {
         return cli_usage(cli, "%s wants the numbers of VMs, or --all", job->doing);
     }
-    for (size_t i = 0; i < args->n; i++) {
-        uint32_t vmid;
-
-        if (!args_vmid(args->words[i], &vmid)) {
-            return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args->words[i]);
-        }
-    }
-    code = admin_open(cli, &job->admin);
+    code = job->all ? CLI_OK : several_operands(cli, args, &job->several);
+    code = code == CLI_OK ? admin_open(cli, &job->admin) : code;
     if (code == CLI_OK && vm_hooks_read(&job->admin, &job->vms, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "nothing was done: %s", err.text);
     }
     return code;
 }
 
-enum cli_exit hook_job_run(const struct cli *cli, const struct hook_job *job,
-                           const struct args *args)
+enum cli_exit hook_job_run(const struct cli *cli, struct hook_job *job)
 {
-    json_auto_t *list = json_array();
-    enum cli_exit code;
-
-    if (list == NULL) {
+    if (job->all && take_all(cli, job) < 0) {
         return cli_oom(cli);
     }
-    code = job->all ? do_all(cli, job, list) : do_named(cli, job, args, list);
-    if (cli->json) {
-        return cli_print_json(cli, json_pack("{s:O}", "vms", list), code);
+    if (job->all && job->several.n == 0 && !cli->json) {
+        out_printf(&cli->out, OUT_PLAIN, "There is no VM on this node to %s.\n", job->doing);
+        return CLI_OK;
     }
-    return code;
+    job->several.many = job->several.many || cli->json; /* a list, as it always was */
+    return several_run(cli, &job->several, do_one, job);
 }

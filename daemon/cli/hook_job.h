@@ -8,6 +8,7 @@
 #ifndef CLI_HOOK_JOB_H
 #define CLI_HOOK_JOB_H
 
+#include "cli/several.h"
 #include "cli/vm_hooks.h"
 
 struct hook_deed {
@@ -24,6 +25,7 @@ struct hook_deed {
 struct hook_job {
     struct admin admin;
     struct vm_hooks vms;
+    struct several several;
     bool all, dry_run, drop_former;
     const char *doing; /* "attach": in sentences */
     /* Of those on this node: is --all about this one? */
@@ -34,9 +36,8 @@ struct hook_job {
 void hook_job_fini(struct hook_job *job);
 /* Either operands or --all; then what has to be read. */
 enum cli_exit hook_job_open(const struct cli *cli, struct hook_job *job, const struct args *args);
-/* One line or JSON object a VM; the worst exit code. */
-enum cli_exit hook_job_run(const struct cli *cli, const struct hook_job *job,
-                           const struct args *args);
+/* As several_run(); --json is a list also of one. */
+enum cli_exit hook_job_run(const struct cli *cli, struct hook_job *job);
 /* Can PVE run this volume as a hookscript here? Else `why` has the reason. */
 bool hook_job_runs(const struct hook_job *job, const char *volid, struct err *why);
 

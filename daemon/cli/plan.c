@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "cli/args.h"
 #include "cli/calls.h"
 #include "cli/input.h"
 #include "cli/plan_view.h"
 #include "cli/report_view.h"
+#include "cli/several.h"
 
 struct offline {
     const char *config;
@@ -188,13 +188,30 @@ static enum cli_exit plan_offline(struct cli *cli, struct offline *offline)
                                                 : plan_view_exit(plan);
 }
 
-static enum cli_exit plan_online(struct cli *cli, uint32_t vmid)
+/* For the summary: the first reason, or what would change. */
+static void note_result(const struct cli *cli, const struct plan *plan)
 {
+    CLEANUP(buf_fini) struct buf options = BUF_INIT(0);
+
+    for (size_t i = 0; i < plan->n_changes; i++) {
+        buf_addf(&options, "%s%s", i > 0 ? ", " : "", plan->changes[i].option);
+    }
+    cli_result(cli, plan_view_result(plan),
+               plan->refusals.n > 0 ? plan->refusals.items[0]
+                                    : (options.error == 0 ? options.data : NULL));
+}
+
+static enum cli_exit plan_online(const struct cli *cli, uint32_t vmid, void *userdata)
+{
+    const struct offline *order = userdata;
     json_auto_t *answer = NULL;
     CLEANUP(plan_freep) struct plan *plan = NULL;
     struct err err = {""};
     enum cli_exit code;
 
+    if (order->report) {
+        return report_view_online(cli, vmid);
+    }
     code = calls_vm(cli, "Plan", vmid, NULL, &answer);
     if (code != CLI_OK) {
         return code;
@@ -202,11 +219,28 @@ static enum cli_exit plan_online(struct cli *cli, uint32_t vmid)
     if (plan_view_parse(json_object_get(answer, "plan"), &plan, &err) < 0) {
         return calls_bad_answer(cli, vmid, err.text);
     }
+    note_result(cli, plan);
     if (cli->json) {
         return cli_print_json(cli, plan_view_json(plan, NULL), plan_view_exit(plan));
     }
     return plan_view_print(cli, plan, &err) < 0 ? cli_fail(cli, CLI_ERROR, "%s", err.text)
                                                 : plan_view_exit(plan);
+}
+
+static enum cli_exit plan_vms(const struct cli *cli, const struct args *args,
+                              struct offline *offline)
+{
+    CLEANUP(several_fini) struct several several = {0};
+    enum cli_exit code;
+
+    if (offline->config != NULL || offline->fingerprint != NULL || offline->machines != NULL ||
+        offline->vmid != 0) {
+        return cli_usage(cli,
+                         "plan takes either VMIDs or files; with --config and --fingerprint the "
+                         "VMID goes into --vmid");
+    }
+    code = several_operands(cli, args, &several);
+    return code != CLI_OK ? code : several_run(cli, &several, plan_online, offline);
 }
 
 static enum cli_exit plan_run(struct cli *cli, int argc, char **argv)
@@ -221,21 +255,12 @@ static enum cli_exit plan_run(struct cli *cli, int argc, char **argv)
     };
     struct args args;
     enum cli_exit code;
-    uint32_t vmid;
 
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
     if (args.n > 0) {
-        if (offline.config != NULL || offline.fingerprint != NULL || offline.machines != NULL ||
-            offline.vmid != 0) {
-            return cli_usage(cli, "plan takes either a VMID or files; with --config and "
-                                  "--fingerprint the VMID goes into --vmid");
-        }
-        if (!args_vmid(args.words[0], &vmid)) {
-            return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
-        }
-        return offline.report ? report_view_online(cli, vmid) : plan_online(cli, vmid);
+        return plan_vms(cli, &args, &offline);
     }
     if (offline.config == NULL || offline.fingerprint == NULL) {
         return cli_usage(cli, "plan needs a VMID, or both --config and --fingerprint");
@@ -249,7 +274,7 @@ static enum cli_exit plan_run(struct cli *cli, int argc, char **argv)
 const struct verb verb_plan = {
     .name = "plan",
     .summary = "Shows what would have to change, and why; changes nothing",
-    .usage = "plan VMID [--report] [--json]\n"
+    .usage = "plan VMID... [--report] [--json]\n"
              "       pve-hwid plan --config FILE --fingerprint FILE [--vmid N] [--machines LIST]\n"
              "                [--report] [--json]",
     .details =
@@ -264,12 +289,14 @@ const struct verb verb_plan = {
         "                          and would see after it, and what that means for its\n"
         "                          activation\n"
         "\n"
-        "Exit: 0 nothing to change, 3 something, 5 refused.\n\n"
+        "Exit: 0 nothing to change, 3 something, 5 refused, 1 error; of several VMs that of the\n"
+        "worst.\n\n"
         "Examples:\n"
         "  pve-hwid plan 105\n"
         "  pve-hwid plan --config /etc/pve/qemu-server/105.conf --fingerprint 105.json\n"
         "  pve-hwid capture web1.vmx | pve-hwid plan -c 105.conf -f -\n"
         "  pve-hwid plan -c 105.conf -f 105.json --report\n",
+    .operands = ARGS_WORDS_MAX,
     .online = true,
     .run = plan_run,
 };

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* `pve-hwid resume`: the end of a hold. Takes the file away and has the daemon look at the VM. */
-#include "cli/args.h"
 #include "cli/hold_file.h"
+#include "cli/several.h"
 
-static enum cli_exit resume_vm(const struct cli *cli, uint32_t vmid, const char *config)
+struct order {
+    const char *config;
+};
+
+static enum cli_exit resume_vm(const struct cli *cli, uint32_t vmid, void *userdata)
 {
+    const struct order *order = userdata;
     CLEANUP(settings_freep) struct settings *settings = NULL;
     struct err err = {""};
     bool told;
-    int rc = hold_file_settings(config, &settings, &err);
+    int rc = hold_file_settings(order->config, &settings, &err);
 
     rc = rc < 0 ? rc : hold_file_remove(settings, vmid, &err);
     if (rc < 0) {
@@ -31,35 +36,33 @@ static enum cli_exit resume_vm(const struct cli *cli, uint32_t vmid, const char 
 
 static enum cli_exit resume_run(struct cli *cli, int argc, char **argv)
 {
-    const char *config = HOLD_FILE_CONFIG;
-    const struct arg_option options[] = {{"config", '\0', ARG_TEXT, &config}};
+    CLEANUP(several_fini) struct several several = {0};
+    struct order order = {.config = HOLD_FILE_CONFIG};
+    const struct arg_option options[] = {{"config", '\0', ARG_TEXT, &order.config}};
     struct args args;
     enum cli_exit code;
-    uint32_t vmid;
 
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    code = args_need_vmid(cli, &args, &vmid);
-    if (code != CLI_OK) {
-        return code;
-    }
-    return resume_vm(cli, vmid, config);
+    code = several_operands(cli, &args, &several);
+    return code != CLI_OK ? code : several_run(cli, &several, resume_vm, &order);
 }
 
 const struct verb verb_resume = {
     .name = "resume",
     .summary = "Ends a hold: the VM becomes what its fingerprint says again",
-    .usage = "resume VMID [--json]",
+    .usage = "resume VMID... [--json]",
     .details =
         "Takes the hold file away, wherever it lies, and has the daemon look at the VM: a\n"
         "stopped VM with our hookscript is changed right away, others with their next start\n"
         "or with apply.\n\n"
         "  --config FILE   settings that say where fingerprints lie (default\n"
         "                  " HOLD_FILE_CONFIG ")\n\n"
-        "Exit: 0 it is not on hold, 1 error.\n\n"
+        "Exit: 0 it is not on hold, 1 error; of several VMs that of the worst.\n\n"
         "Example:\n"
         "  pve-hwid resume 105\n",
+    .operands = ARGS_WORDS_MAX,
     .online = true,
     .run = resume_run,
 };

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "cli/args.h"
 #include "cli/carry_out.h"
 #include "cli/hold_file.h"
+#include "cli/several.h"
 
 struct undo_order {
     const struct cli *cli;
@@ -163,13 +163,16 @@ static enum cli_exit undo_on_hold(const struct undo_order *order, const struct s
     return print(&call, &done, hold->what);
 }
 
-static enum cli_exit undo(struct undo_order *order)
+static enum cli_exit undo(const struct cli *cli, uint32_t vmid, void *userdata)
 {
+    struct undo_order *order = userdata;
     CLEANUP(settings_freep) struct settings *settings = NULL;
     CLEANUP(hold_file_fini) struct hold_file hold = {0};
     struct err err = {""};
     enum cli_exit code;
 
+    order->cli = cli;
+    order->vmid = vmid;
     if (ask_first(order, &code) == 0) {
         return code;
     }
@@ -183,8 +186,19 @@ static enum cli_exit undo(struct undo_order *order)
     return undo_on_hold(order, settings, &hold);
 }
 
+/* A change set's name is no VMID: it is behind the one VM that it is of. */
+static void take_txn(struct args *args, struct undo_order *order)
+{
+    uint32_t vmid;
+
+    if (args->n == 2 && args_vmid(args->words[0], &vmid) && !args_vmid(args->words[1], &vmid)) {
+        order->txn = args->words[--args->n];
+    }
+}
+
 static enum cli_exit undo_run(struct cli *cli, int argc, char **argv)
 {
+    CLEANUP(several_fini) struct several several = {0};
     struct undo_order order = {.cli = cli, .config = HOLD_FILE_CONFIG};
     const struct arg_option options[] = {{"dry-run", 'n', ARG_FLAG, &order.dry_run},
                                          {"config", '\0', ARG_TEXT, &order.config}};
@@ -194,20 +208,15 @@ static enum cli_exit undo_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n == 0) {
-        return cli_usage(cli, "undo needs the number of a VM, e.g. 105");
-    }
-    if (!args_vmid(args.words[0], &order.vmid)) {
-        return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[0]);
-    }
-    order.txn = args.n > 1 ? args.words[1] : NULL;
-    return undo(&order);
+    take_txn(&args, &order);
+    code = several_operands(cli, &args, &several);
+    return code != CLI_OK ? code : several_run(cli, &several, undo, &order);
 }
 
 const struct verb verb_undo = {
     .name = "undo",
     .summary = "Takes back what was changed in a stopped VM, and holds it",
-    .usage = "undo VMID [TXN] [--dry-run] [--json]",
+    .usage = "undo VMID [TXN] | VMID... [--dry-run] [--json]",
     .details =
         "Brings back the values from before a change set: the last one of which anything is left,\n"
         "so that one undo after the other walks back, or TXN, as `pve-hwid log VMID` names them.\n"
@@ -220,11 +229,11 @@ const struct verb verb_undo = {
         "  --config FILE   settings that say where fingerprints lie (default\n"
         "                  " HOLD_FILE_CONFIG ")\n\n"
         "Exit: 0 undone, or nothing to do, 3 would change something (dry run), or undone in\n"
-        "part, 4 runs or is locked, 5 refused, 1 error.\n\n"
+        "part, 4 runs or is locked, 5 refused, 1 error; of several VMs that of the worst.\n\n"
         "Examples:\n"
         "  pve-hwid undo 105 --dry-run\n"
         "  pve-hwid undo 105\n",
-    .operands = 2,
+    .operands = ARGS_WORDS_MAX,
     .online = true,
     .run = undo_run,
 };

@@ -91,12 +91,15 @@ const struct plan_step *reconcile_sent_step(const struct reconcile *r)
  * written is no proof that it was not: but for the hold that has just come, its list of tasks is
  * looked at.
  */
-static int64_t asked_since(const struct reconcile *r, const struct record_memory *memory)
+static void take_start(struct reconcile *r, const struct record_memory *memory)
 {
     bool fresh = r->cause == RECONCILE_FOR_HOLD && r->params.wait_worker;
 
-    return memory->start_asked != 0 || fresh || !memory->start_owed ? memory->start_asked
-                                                                    : r->held_at;
+    if (!str_to_seconds(memory->held_time, &r->held_at)) {
+        r->held_at = 0;
+    }
+    r->start_guessed = memory->start_owed && memory->start_asked == 0 && !fresh;
+    r->start_asked = r->start_guessed ? r->held_at : memory->start_asked;
 }
 
 /* No step is sent before the record of the one before it is on disk: so it was the first without
@@ -114,10 +117,7 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     int rc;
 
     r->owes_start = memory->start_owed || r->cause == RECONCILE_FOR_HOLD;
-    if (!str_to_seconds(memory->held_time, &r->held_at)) {
-        r->held_at = 0;
-    }
-    r->start_asked = asked_since(r, memory);
+    take_start(r, memory);
     r->may_come_late = r->cause == RECONCILE_FOR_RECOVERY && memory->start_asked != 0;
     r->undo_open = memory->undoes[0] != '\0';
     if (!memory->open) {
@@ -380,6 +380,7 @@ void reconcile_owe_start(struct reconcile *r)
 {
     r->owes_start = true;
     r->start_asked = 0; /* what was asked for before was another start */
+    r->start_guessed = false;
 }
 
 bool reconcile_owes_start(const struct reconcile *r)

@@ -101,6 +101,7 @@ struct reconcile {
     char *upid;
     unsigned starts;
     int64_t start_asked; /* PVE may have been asked already, since then; 0: it was not */
+    bool start_guessed;  /* no record says so */
     bool start_found;    /* `upid` is from PVE's list, not the answer to our call */
     int64_t held_at;     /* when the start that is owed was stopped; 0: not known */
     const char *dropped; /* why no start is owed any more; NULL: it was made */

@@ -124,6 +124,44 @@ static int warn_of_two(struct reconcile *r, const json_t *pending)
                           r->params.vm.vmid, r->params.vm.vmid, step->probe_value, step->remove);
 }
 
+/* Likewise, and PVE could unplug the old slot: the guest lost the disk, and the new slot waits for
+ * the stop. The slot it waits for; NULL: it is not so. */
+static const char *unplugged_for(const struct reconcile *r, const json_t *pending)
+{
+    const struct plan_step *step = reconcile_sent_step(r);
+
+    if (step == NULL || step->remove == NULL || reconcile_pending_item(pending, step->remove)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < step->n_sets; i++) {
+        const json_t *item = reconcile_pending_item(pending, step->sets[i].option);
+        const char *waits = json_string_value(json_object_get(item, "pending"));
+        struct drive_slot slot;
+
+        if (drive_slot_parse(step->sets[i].option, &slot) &&
+            json_object_get(item, "value") == NULL && waits != NULL &&
+            reconcile_same_volume(waits, step->probe_value)) {
+            return step->sets[i].option;
+        }
+    }
+    return NULL;
+}
+
+static int warn_of_unplugged(struct reconcile *r, const json_t *pending)
+{
+    const char *slot = r->runs ? unplugged_for(r, pending) : NULL;
+
+    if (slot == NULL) {
+        return 0;
+    }
+    return reconcile_tell(r, RECONCILE_TELL_STUCK,
+                          "VM %u runs WITHOUT its disk %s: it was started while that was being "
+                          "moved, and PVE has unplugged it; the image is untouched. Stop the VM "
+                          "('qm shutdown %u'): then the disk is there again, as %s",
+                          r->params.vm.vmid, reconcile_sent_step(r)->remove, r->params.vm.vmid,
+                          slot);
+}
+
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
@@ -131,7 +169,7 @@ int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
         return look_in_vain(r, event->reply, out);
     }
     if (reconcile_collect_leftovers(r, event->reply->data) < 0 ||
-        warn_of_two(r, event->reply->data) < 0) {
+        warn_of_two(r, event->reply->data) < 0 || warn_of_unplugged(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
     if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
