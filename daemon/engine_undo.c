@@ -7,19 +7,39 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "core/undo_choose.h"
 #include "engine_impl.h"
 #include "io/clock.h"
 #include "message_ids.h"
 
+/* The VM's configuration; *ret NULL: there is none that could be read, which is said elsewhere. */
+static int read_conf(struct engine *engine, uint32_t vmid, struct pveconf **ret)
+{
+    CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
+    int rc = engine_read_texts(engine, vmid, &texts, NULL);
+
+    *ret = NULL;
+    if (rc == 0 && texts.texts.config != NULL) {
+        rc = pveconf_parse(texts.texts.config, texts.texts.config_len, ret, NULL);
+    }
+    return rc == -ENOMEM ? rc : 0;
+}
+
+/* `txn` NULL: the last one that has an effect still. */
 static int load(struct engine *engine, uint32_t vmid, const char *txn, struct undo **ret,
                 struct err *err)
 {
+    CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
     json_auto_t *records = NULL;
     size_t bad = 0;
     int rc = engine_read_log(engine, vmid, &records, &bad, err);
 
-    return rc < 0 ? rc : undo_find(records, vmid, txn, ret, err);
+    if (rc == 0 && txn == NULL && read_conf(engine, vmid, &conf) < 0) {
+        return err_oom(err);
+    }
+    if (rc < 0 || conf == NULL) {
+        return rc < 0 ? rc : undo_find(records, vmid, txn, ret, err);
+    }
+    return undo_find_effective(records, vmid, conf, ret, err);
 }
 
 /* What the journal does not tell any more (it is read back for 4 MiB) cannot be undone: whatever is
@@ -63,42 +83,35 @@ static int explain(int rc)
     return rc == -ENOENT ? -EINVAL : rc;
 }
 
-/* Which one, and what it would be now. */
-static int choose(struct engine *engine, uint32_t vmid, const char *txn, struct undo_choice *ret,
-                  struct err *err)
-{
-    CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
-    json_auto_t *records = NULL;
-    struct assess_params params = {.vmid = vmid};
-    size_t bad = 0;
-    int rc = engine_read_log(engine, vmid, &records, &bad, err);
-
-    if (rc >= 0 && engine->loaded) {
-        (void)engine_claims_refresh(engine); /* cannot be read: as last known */
-    }
-    params.claims = engine->claims;
-    rc = rc < 0 ? rc : engine_read_texts(engine, vmid, &texts, err);
-    return rc < 0 ? rc : explain(undo_choose(records, txn, &texts.texts, &params, ret, err));
-}
-
 int engine_undo_plan(struct engine *engine, uint32_t vmid, const char *txn,
                      char ret_txn[SMBIOS_UUID_SIZE], json_t **ret_plan, struct err *err)
 {
-    CLEANUP(undo_choice_fini) struct undo_choice choice = {0};
-    const struct assessment *a;
-    int rc = choose(engine, vmid, txn, &choice, err);
+    CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+    CLEANUP(undo_freep) struct undo *undo = NULL;
+    struct assess_params params = {.vmid = vmid};
+    int rc = load(engine, vmid, txn, &undo, err);
 
+    if (rc < 0) {
+        return explain(rc);
+    }
+    if (engine->loaded) {
+        (void)engine_claims_refresh(engine); /* cannot be read: as last known */
+    }
+    params.undo = undo;
+    params.claims = engine->claims;
+    rc = engine_read_texts(engine, vmid, &texts, err);
+    rc = rc < 0 ? rc : assess(&texts.texts, &params, NULL, 0, &a, err);
     if (rc < 0) {
         return rc;
     }
-    a = choice.assessment;
     if (a->outcome == ASSESS_NO_CONFIG) {
         return err_set(err, -ESRCH, "VM %u is not on this node", vmid);
     }
     if (a->outcome != ASSESS_PLANNED) {
         return err_set(err, -EINVAL, "%s", a->problem);
     }
-    memcpy(ret_txn, choice.undo->txn, SMBIOS_UUID_SIZE);
+    memcpy(ret_txn, undo->txn, SMBIOS_UUID_SIZE);
     *ret_plan = plan_to_json(a->plan);
     return *ret_plan == NULL ? err_oom(err) : 0;
 }
@@ -107,19 +120,19 @@ int engine_undo(struct engine *engine, uint32_t vmid, const char *txn,
                 const struct engine_watcher *watcher, char ret_txn[SMBIOS_UUID_SIZE],
                 struct engine_watch **ret_watch, struct err *err)
 {
-    CLEANUP(undo_choice_fini) struct undo_choice choice = {0};
+    CLEANUP(undo_freep) struct undo *undo = NULL;
     struct vm *vm;
-    int rc = choose(engine, vmid, txn, &choice, err);
+    int rc = load(engine, vmid, txn, &undo, err);
 
-    rc = rc < 0 ? rc : engine_activate(engine, vmid, &vm, err);
+    rc = rc < 0 ? explain(rc) : engine_activate(engine, vmid, &vm, err);
     if (rc < 0) {
         return rc;
     }
     vm->busy++;
-    memcpy(ret_txn, choice.undo->txn, SMBIOS_UUID_SIZE);
+    memcpy(ret_txn, undo->txn, SMBIOS_UUID_SIZE);
     if (vm->reconcile == NULL) {
         undo_free(vm->undo);
-        vm->undo = STEAL(choice.undo);
+        vm->undo = STEAL(undo);
     }
     rc = engine_reconcile_watched(vm, RECONCILE_FOR_UNDO, watcher, ret_watch, err);
     if (vm->reconcile == NULL) { /* it did not begin */
