@@ -13,9 +13,14 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wswitch-enum -Wstrict-pr
         -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla $(WERROR)
 # What a program does not call is left out of it: a third of the hook, a tenth of all.
 SECTIONS := -ffunction-sections -fdata-sections
+# Tables for unwinding by the program itself, which C without exceptions never does: a seventh of all.
+# Debuggers have their own in the debug information. Sanitizers do unwind.
+UNWIND   := $(if $(SAN),,-fno-asynchronous-unwind-tables -fno-unwind-tables)
+# Relocations packed: 24 bytes for each pointer in a table become a bit or two. Needs glibc 2.36 (Debian 12).
+RELR     := -Wl,-z,pack-relative-relocs
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon -I$(BUILD)/gen -MMD -MP \
-        -DPVE_HWID_VERSION='"$(VERSION)"' $(WARN) $(SECTIONS) $(CPPFLAGS) $(CFLAGS) $(SAN)
-ALL_LDFLAGS := -Wl,--gc-sections $(LDFLAGS) $(SAN)
+        -DPVE_HWID_VERSION='"$(VERSION)"' $(WARN) $(SECTIONS) $(UNWIND) $(CPPFLAGS) $(CFLAGS) $(SAN)
+ALL_LDFLAGS := -Wl,--gc-sections $(RELR) $(LDFLAGS) $(SAN)
 
 JANSSON := $(shell $(PKGCONF) --libs jansson)
 UUID    := $(shell $(PKGCONF) --libs uuid)
@@ -38,13 +43,12 @@ BENCH_SRC  := $(wildcard tests/bench/*.c)
 comma := ,
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call objs,$(BASE_SRC) $(CORE_SRC) $(IO_SRC))
-PART_OBJ := $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
+PART_OBJ := $(call objs,$(DAEMON_SRC))
 UNITS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/replay_%,$(FUZZ_SRC))
 BENCHES  := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
-PROGRAMS := $(if $(DAEMON_SRC),$(BUILD)/pve-hwidd) $(if $(CLI_SRC),$(BUILD)/pve-hwid) \
-            $(if $(HOOK_SRC),$(BUILD)/pve-hwid-hook)
+PROGRAMS := $(BUILD)/pve-hwidd $(BUILD)/pve-hwid $(BUILD)/pve-hwid-hook
 ALL_C    := $(wildcard daemon/*.[ch] daemon/*/*.[ch] hooks/*.[ch] tests/*/*.[ch])
 
 .PHONY: all check check-asan check-asan-build check-layers unit units bench fuzz format install \
@@ -67,14 +71,15 @@ $(BUILD)/libpvehwid.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# The daemon without its main(), for the tests and the command line (which takes http.c): an archive,
-# so that each pulls in only the parts it names, and --as-needed drops the libraries of the others.
+# The daemon: an archive, so that each test pulls in only the parts it names, and --as-needed drops
+# the libraries of the others.
 $(BUILD)/libdaemon.a: $(PART_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/pve-hwidd: $(call objs,$(DAEMON_SRC)) $(BUILD)/libpvehwid.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CURL) $(JANSSON) $(UUID) $(SYSTEMD)
+# One file, two programs (daemon/main.h): the second name is a link.
+$(BUILD)/pve-hwidd: $(BUILD)/pve-hwid
+	ln -sf pve-hwid $@
 $(BUILD)/pve-hwid: $(call objs,$(CLI_SRC)) $(BUILD)/libdaemon.a $(BUILD)/libpvehwid.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CURL) $(JANSSON) $(UUID) $(SYSTEMD) $(EXPAT)
 # The hook is started by every `qm start`: two libraries less to load and relocate are worth a static
@@ -143,8 +148,9 @@ USERS_D := $(PREFIX)/lib/sysusers.d
 BASH_D  := $(PREFIX)/share/bash-completion/completions
 CATALOG := $(PREFIX)/lib/systemd/catalog
 install: all  ## programs, units, man pages, settings; honours DESTDIR and PREFIX
-	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwidd $(DESTDIR)$(PREFIX)/sbin/pve-hwidd
 	$(INSTALL) -D -m 0755 $(BUILD)/pve-hwid $(DESTDIR)$(PREFIX)/bin/pve-hwid
+	$(INSTALL) -d -m 0755 $(DESTDIR)$(PREFIX)/sbin
+	ln -sf ../bin/pve-hwid $(DESTDIR)$(PREFIX)/sbin/pve-hwidd
 	$(INSTALL) -D -m 0755 -t $(DESTDIR)$(LIBEXEC) $(BUILD)/pve-hwid-hook hooks/place-hook hooks/removed-hook
 	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.socket $(DESTDIR)$(UNITS_D)/pve-hwidd.socket
 	$(INSTALL) -D -m 0644 conf/systemd/pve-hwidd.service $(DESTDIR)$(UNITS_D)/pve-hwidd.service

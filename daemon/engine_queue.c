@@ -45,8 +45,9 @@ void engine_queue_kick(struct engine *engine)
     bool any = engine->queue_head < engine->n_queue || engine->refused_again;
 
     if (any && engine->active < ENGINE_ACTIVE_MAX) {
-        /* Cannot fail for a source of our own loop. */
-        (void)sd_event_source_set_enabled(engine->queue_source, SD_EVENT_ON);
+        /* For one turn, or it would keep its place before all others of its priority (lists, the
+         * calls of other users). Cannot fail for a source of our own loop. */
+        (void)sd_event_source_set_enabled(engine->queue_source, SD_EVENT_ONESHOT);
     }
 }
 
@@ -106,13 +107,74 @@ static enum vm_state summary_state(struct engine *engine, uint32_t vmid)
     return summary == NULL ? VM_UNKNOWN : (enum vm_state)summary->state;
 }
 
-static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause cause)
+/* Why a VM that differs is left as it is, told once; false: it is to be rewritten. */
+static bool is_left_alone(struct engine *engine, uint32_t vmid, const struct assessment *a,
+                          enum reconcile_cause cause, bool news)
+{
+    if (a->outcome != ASSESS_PLANNED || plan_is_empty(a->plan) || a->on_hold != NULL) {
+        return true;
+    }
+    if (summary_state(engine, vmid) == VM_REFUSED && !a->elsewhere) {
+        if (news) {
+            engine_say(engine, vmid, LOG_WARNING, MESSAGE_REFUSED_BY_GUARD,
+                       "VM %u: its hardware is not changed: %s", vmid, a->plan->refusals.items[0]);
+        }
+        return true;
+    }
+    if (!may_rewrite_early(engine, a, cause)) {
+        if (news) {
+            say_why_not(engine, vmid, a);
+        }
+        return true;
+    }
+    return false;
+}
+
+static int rewrite(struct engine *engine, uint32_t vmid, enum reconcile_cause cause,
+                   struct err *err)
+{
+    struct vm *vm;
+    int rc = engine_activate(engine, vmid, &vm, err);
+
+    if (rc == 0) {
+        vm->busy++;
+        rc = engine_reconcile(vm, cause, false, err);
+        vm->busy--;
+        engine_settle(vm);
+    }
+    return rc;
+}
+
+/* Compares, and rewrites where that is wanted. <0: it could not be looked at, or not be begun. */
+static int look_afresh(struct engine *engine, uint32_t vmid, enum reconcile_cause cause,
+                       struct err *err)
 {
     CLEANUP(assessment_freep) struct assessment *a = NULL;
+    bool news;
+    int rc = engine_assess(engine, vmid, &a, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (a->outcome == ASSESS_NO_FINGERPRINT) {
+        engine_summary_remove(engine, vmid);
+        return 0;
+    }
+    news = note_news(engine, vmid, a);
+    if (a->outcome == ASSESS_BAD_FINGERPRINT || a->outcome == ASSESS_BAD_CONFIG) {
+        if (news) {
+            engine_say(engine, vmid, LOG_WARNING, MESSAGE_BAD_FINGERPRINT, "VM %u: %s", vmid,
+                       a->problem);
+        }
+        return 0;
+    }
+    return is_left_alone(engine, vmid, a, cause, news) ? 0 : rewrite(engine, vmid, cause, err);
+}
+
+static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause cause)
+{
     struct vm *vm = engine_find(engine, vmid);
     struct err err = {""};
-    bool news;
-    int rc;
 
     if (vm != NULL && (vm->reconcile != NULL || vm->hook != NULL || vm->starting != NULL)) {
         vm->look_again = true; /* at its end */
@@ -125,47 +187,7 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
         engine_settle(vm);
         return;
     }
-    rc = engine_assess(engine, vmid, &a, &err);
-    if (rc < 0) {
-        engine_set_state(engine, vmid, VM_FAILED, 0, err.text);
-        return;
-    }
-    if (a->outcome == ASSESS_NO_FINGERPRINT) {
-        engine_summary_remove(engine, vmid);
-        return;
-    }
-    news = note_news(engine, vmid, a);
-    if (a->outcome == ASSESS_BAD_FINGERPRINT || a->outcome == ASSESS_BAD_CONFIG) {
-        if (news) {
-            engine_say(engine, vmid, LOG_WARNING, MESSAGE_BAD_FINGERPRINT, "VM %u: %s", vmid,
-                       a->problem);
-        }
-        return;
-    }
-    if (a->outcome != ASSESS_PLANNED || plan_is_empty(a->plan) || a->on_hold != NULL) {
-        return;
-    }
-    if (summary_state(engine, vmid) == VM_REFUSED && !a->elsewhere) {
-        if (news) {
-            engine_say(engine, vmid, LOG_WARNING, MESSAGE_REFUSED_BY_GUARD,
-                       "VM %u: its hardware is not changed: %s", vmid, a->plan->refusals.items[0]);
-        }
-        return;
-    }
-    if (!may_rewrite_early(engine, a, cause)) {
-        if (news) {
-            say_why_not(engine, vmid, a);
-        }
-        return;
-    }
-    rc = engine_activate(engine, vmid, &vm, &err);
-    if (rc == 0) {
-        vm->busy++;
-        rc = engine_reconcile(vm, cause, false, &err);
-        vm->busy--;
-        engine_settle(vm);
-    }
-    if (rc < 0) {
+    if (look_afresh(engine, vmid, cause, &err) < 0) {
         engine_set_state(engine, vmid, VM_FAILED, 0, err.text);
     }
 }
@@ -191,25 +213,26 @@ int engine_queue_turn(sd_event_source *source, void *userdata)
 
     if (!engine->loaded && engine_claims_load(engine, ENGINE_LOAD_STEP_MS) == 0 &&
         !engine->loaded) {
-        return 0; /* no look before it is known what others have */
+        /* No look before it is known what others have. */
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
     if (engine->queue_head == engine->n_queue && engine->refused_again) {
         queue_refused(engine);
     }
     if (engine->queue_head == engine->n_queue || engine->active >= ENGINE_ACTIVE_MAX) {
-        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0; /* engine_queue_kick() when that changes */
     }
     vmid = engine->queue[engine->queue_head++];
     if (engine->queue_head == engine->n_queue) {
         engine->queue_head = engine->n_queue = 0;
     }
     summary = engine_summary(engine, vmid);
-    if (summary == NULL || summary->queued == 0) {
-        return 0;
+    if (summary != NULL && summary->queued != 0) {
+        cause = (enum reconcile_cause)(summary->queued - 1);
+        summary->queued = 0;
+        look(engine, vmid, cause);
     }
-    cause = (enum reconcile_cause)(summary->queued - 1);
-    summary->queued = 0;
-    look(engine, vmid, cause);
+    engine_queue_kick(engine);
     return 0;
 }
 

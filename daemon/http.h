@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * HTTPS on sd-event: the only file that knows curl. One multi handle, keep-alive, TLS verified,
+ * HTTPS on sd-event: nobody behind this knows curl. One multi handle, keep-alive, TLS verified,
  * bounded bodies, bounded times. Answers arrive in the event loop, never from inside http_send().
  * The daemon talks to PVE with it, the command line to vCenter.
  */

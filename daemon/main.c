@@ -23,6 +23,7 @@
 #include "io/process.h"
 #include "io/sock.h"
 #include "journal.h"
+#include "main.h"
 #include "message_ids.h"
 #include "methods.h"
 
@@ -340,7 +341,7 @@ static const char usage[] = "Usage: pve-hwidd [--config FILE] [--socket PATH]\n"
                             "\n"
                             "SIGHUP reads settings and token again. See pve-hwidd(8).\n";
 
-int main(int argc, char **argv)
+int daemon_main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},

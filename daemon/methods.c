@@ -221,10 +221,16 @@ static void method_log(struct server_call *call, void *userdata)
                       json_pack("{s:o, s:I}", "records", records, "unreadable", (json_int_t)bad));
 }
 
-/* --- lists: a part per turn of the event loop, so that hooks never wait for them
+/* --- lists: a slice per turn of the event loop, after everything else that is due, so that hooks
+ * never wait for more than one slice. A source that stays enabled keeps the place of its first
+ * turn: it would be older, and so come before, any call that arrives meanwhile. So it is enabled
+ * anew for each slice, and behind the calls by its priority.
  * ---------------------------- */
 
-enum { LIST_PART = 32, LIST_PART_OF_OTHERS = 2 };
+enum {
+    LIST_PART = 32,           /* VMs of one answer */
+    LIST_SLICE_US = 5 * 1000, /* of work, whatever is left of a part: pmxcfs may be slow */
+};
 
 struct listing {
     struct server_call *call;
@@ -264,11 +270,10 @@ static void listing_add(struct listing *listing, uint32_t vmid)
 static int on_listing(sd_event_source *source, void *userdata)
 {
     struct listing *listing = userdata;
-    size_t part = server_call_is_root(listing->call) ? LIST_PART : LIST_PART_OF_OTHERS;
-    size_t end = listing->next + part < listing->n ? listing->next + part : listing->n;
+    size_t end = listing->next + LIST_PART < listing->n ? listing->next + LIST_PART : listing->n;
+    uint64_t began = clock_monotonic_us();
 
-    (void)source; /* the listing has it */
-    while (listing->next < end) {
+    while (listing->next < end && clock_monotonic_us() - began < LIST_SLICE_US) {
         listing_add(listing, listing->vmids[listing->next++]);
     }
     if (listing->next < listing->n) {
@@ -276,7 +281,7 @@ static int on_listing(sd_event_source *source, void *userdata)
             server_call_progress(listing->call, json_pack("{s:O}", "vms", listing->states));
             (void)json_array_clear(listing->states); /* an array: cannot fail */
         }
-        return 0;
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
     server_call_on_gone(listing->call, NULL, NULL);
     server_call_reply(listing->call, json_pack("{s:O}", "vms", listing->states));
@@ -306,11 +311,11 @@ static void list(struct server_call *call, struct methods *methods, bool check)
     if (rc >= 0) {
         rc = sd_event_add_defer(methods->event, &listing->source, on_listing, listing);
     }
-    if (rc >= 0 && !server_call_is_root(call)) {
+    if (rc >= 0) {
         rc = sd_event_source_set_priority(listing->source, SD_EVENT_PRIORITY_IDLE);
     }
     if (rc >= 0) {
-        rc = sd_event_source_set_enabled(listing->source, SD_EVENT_ON);
+        rc = sd_event_source_set_enabled(listing->source, SD_EVENT_ONESHOT);
     }
     if (rc < 0) {
         methods_fail(call, 0, rc, &err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * `pve-hwid`, the command line: finds the verb and runs it. One file per verb; what they say on
- * stdout is their result, what they say on stderr is about them.
+ * stdout is their result, what they say on stderr is about them. Called by the name `pve-hwidd` it
+ * is the daemon.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/help.h"
+#include "main.h"
 
 static const struct verb *const verbs[] = {
     &verb_setup,  &verb_attach, &verb_detach,  &verb_capture, &verb_match, &verb_move,
@@ -52,7 +54,15 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
     return cli->verb == NULL ? cli_no_verb(cli, name) : cli->verb->run(cli, argc - 2, argv + 2);
 }
 
-int main(int argc, char **argv)
+/* By the name alone, as ExecStart= or a shell gives it: no option of ours makes a daemon. */
+static bool is_daemon(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return str_equal(slash == NULL ? path : slash + 1, DAEMON_NAME);
+}
+
+static int cli_main(int argc, char **argv)
 {
     struct cli cli = {.verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET};
 
@@ -61,4 +71,9 @@ int main(int argc, char **argv)
     (void)setvbuf(stderr, NULL, _IOLBF, 0); /* whole sentences, also where others write there */
     out_init(&cli.out, stdout);
     return (int)finish(&cli, run(&cli, argc, argv));
+}
+
+int main(int argc, char **argv)
+{
+    return argc > 0 && is_daemon(argv[0]) ? daemon_main(argc, argv) : cli_main(argc, argv);
 }

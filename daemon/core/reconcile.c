@@ -78,7 +78,38 @@ int reconcile_take_steps(struct reconcile *r, const json_t *json)
     r->n_steps = n;
     r->step = 0;
     r->n_applied = 0;
+    r->sent = 0;
     return 0;
+}
+
+const struct plan_step *reconcile_sent_step(const struct reconcile *r)
+{
+    return r->sent == 0 || r->sent > r->n_steps ? NULL : &r->steps[r->sent - 1];
+}
+
+/* Since when may PVE have been asked for the start that is owed? A `start` that could not be
+ * written is no proof that it was not: but for the hold that has just come, its list of tasks is
+ * looked at.
+ */
+static void take_start(struct reconcile *r, const struct record_memory *memory)
+{
+    bool fresh = r->cause == RECONCILE_FOR_HOLD && r->params.wait_worker;
+
+    if (!str_to_seconds(memory->held_time, &r->held_at)) {
+        r->held_at = 0;
+    }
+    r->start_guessed = memory->start_owed && memory->start_asked == 0 && !fresh;
+    r->start_asked = r->start_guessed ? r->held_at : memory->start_asked;
+}
+
+/* No step is sent before the record of the one before it is on disk: so it was the first without
+ * one, if any. PVE may have that call in its hands still, waiting for the VM's lock, as it may have
+ * a start: nothing is concluded from its not being there before that time is over. */
+static void take_progress(struct reconcile *r, size_t done)
+{
+    r->step = done < r->n_steps ? done : 0;
+    r->sent = done < r->n_steps ? done + 1 : r->n_steps;
+    r->may_come_late = r->may_come_late || done < r->n_steps;
 }
 
 static int take_memory(struct reconcile *r, const struct record_memory *memory)
@@ -86,10 +117,8 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     int rc;
 
     r->owes_start = memory->start_owed || r->cause == RECONCILE_FOR_HOLD;
-    r->start_asked = memory->start_asked;
-    if (!str_to_seconds(memory->held_time, &r->held_at)) {
-        r->held_at = 0;
-    }
+    take_start(r, memory);
+    r->may_come_late = r->cause == RECONCILE_FOR_RECOVERY && memory->start_asked != 0;
     r->undo_open = memory->undoes[0] != '\0';
     if (!memory->open) {
         return 0;
@@ -98,7 +127,9 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     r->begun = true;
     r->stuck = memory->stuck; /* until a look shows otherwise */
     rc = reconcile_take_steps(r, memory->steps);
-    r->step = rc == 0 && memory->steps_done < r->n_steps ? memory->steps_done : 0;
+    if (rc == 0) {
+        take_progress(r, memory->steps_done);
+    }
     /* Steps we cannot read back tell us nothing to look for; the fresh plan decides. */
     return rc == -EINVAL ? 0 : rc;
 }
@@ -233,6 +264,7 @@ int reconcile_event(struct reconcile *r, const struct reconcile_event *event,
     r->now = event->now;
     switch (event->type) {
     case RECONCILE_EV_GO:
+        r->late_until = r->may_come_late ? r->now_ms + RECONCILE_LOST_MS : 0;
         rc = reconcile_go_to(r, r->params.wait_worker ? STATE_WAIT_WORKER : STATE_STATUS, &action);
         break;
     case RECONCILE_EV_WOKEN:
@@ -334,7 +366,9 @@ bool reconcile_next_told(struct reconcile *r, struct reconcile_told *ret_told)
 
 bool reconcile_is_changing(const struct reconcile *r)
 {
-    return reconcile_states[r->state].changing || (r->owes_start && r->state < STATE_START_STATUS);
+    return reconcile_states[r->state].changing ||
+           (r->owes_start && r->state < STATE_START_STATUS) ||
+           (r->recovering && r->late_until > r->now_ms);
 }
 
 bool reconcile_is_stuck(const struct reconcile *r)
@@ -346,6 +380,7 @@ void reconcile_owe_start(struct reconcile *r)
 {
     r->owes_start = true;
     r->start_asked = 0; /* what was asked for before was another start */
+    r->start_guessed = false;
 }
 
 bool reconcile_owes_start(const struct reconcile *r)

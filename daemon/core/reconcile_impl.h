@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the parts of the reconciliation share: reconcile.c (frame, first look), reconcile_rewrite.c
- * (probes, steps, verification), reconcile_revert.c (leftovers), reconcile_start.c (our start).
+ * (probes, steps, verification), reconcile_revert.c and reconcile_clean.c (leftovers),
+ * reconcile_start.c (our start).
  * Each state has an enter function, which yields the state's one action, and an on function, which
  * takes the event that answers it. A retry is: sleep, then enter again.
  */
@@ -81,12 +82,16 @@ struct reconcile {
 
     struct plan_step *steps; /* being carried out; after that set has ended, the last one's */
     size_t n_steps, step, n_applied;
+    size_t sent;        /* the one that PVE got last, or may have got, from 1; 0: none */
+    bool may_come_late; /* PVE may still have in its hands what a daemon asked for that died */
+    int64_t late_until; /* until then */
+    bool told_detached; /* that somebody took a disk off meanwhile */
 
     enum record_outcome end_outcome; /* what STATE_END will write */
     bool after_end_look;             /* then look afresh instead of going on */
     char end_key[SMBIOS_UUID_SIZE];
 
-    unsigned revert_tries;
+    unsigned revert_tries, order_tries;
     char *reverts;          /* of revert_keys: those for revert= */
     struct api_param *back; /* the others, with the value that somebody had pending there */
     size_t n_back, cap_back;
@@ -96,7 +101,8 @@ struct reconcile {
 
     char *upid;
     unsigned starts;
-    int64_t start_asked; /* as in the journal's memory: PVE may have been asked already */
+    int64_t start_asked; /* PVE may have been asked already, since then; 0: it was not */
+    bool start_guessed;  /* no record says so */
     bool start_found;    /* `upid` is from PVE's list, not the answer to our call */
     int64_t held_at;     /* when the start that is owed was stopped; 0: not known */
     const char *dropped; /* why no start is owed any more; NULL: it was made */
@@ -147,6 +153,9 @@ int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct recon
 /* An answer that is no success, outside of the steps: again later, or the end with a sentence. */
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out);
+/* The step whose call PVE got last, or may have got: the only one of which half may be there, and
+ * so the only one that is repaired. NULL: none. */
+const struct plan_step *reconcile_sent_step(const struct reconcile *r);
 /* A change set that a crash left is looked at and closed: everything afresh. */
 int reconcile_recover(struct reconcile *r, struct reconcile_action *out);
 /* True until `ms` after the first call; a success calls reconcile_patience_reset(). */

@@ -38,16 +38,12 @@ bool reconcile_is_leftover(const struct reconcile *r, const json_t *item)
 {
     const char *key = json_string_value(json_object_get(item, "key"));
     const char *pending = json_string_value(json_object_get(item, "pending"));
+    const struct plan_step *step = reconcile_sent_step(r);
 
     if (key == NULL || (pending == NULL && json_object_get(item, "delete") == NULL)) {
         return false;
     }
-    for (size_t i = 0; i < r->n_steps; i++) {
-        if (step_leaves(&r->steps[i], key, pending)) {
-            return true;
-        }
-    }
-    return false;
+    return step != NULL && step_leaves(step, key, pending);
 }
 
 const json_t *reconcile_pending_item(const json_t *pending, const char *key)

@@ -70,22 +70,17 @@ int reconcile_enter_look(struct reconcile *r, struct reconcile_action *out)
  * move stays pending until the stop, and is right then; half of one costs the disk. */
 static bool half_a_move(const struct reconcile *r, const json_t *pending)
 {
-    for (size_t i = 0; i < r->n_steps; i++) {
-        const struct plan_step *step = &r->steps[i];
-        const json_t *from = reconcile_pending_item(pending, step->remove);
-        bool to = false;
+    const struct plan_step *step = reconcile_sent_step(r);
+    const json_t *from = step == NULL ? NULL : reconcile_pending_item(pending, step->remove);
+    bool to = false;
 
-        for (size_t j = 0; j < step->n_sets; j++) {
-            struct drive_slot slot;
+    for (size_t i = 0; step != NULL && i < step->n_sets; i++) {
+        struct drive_slot slot;
 
-            to = to || (drive_slot_parse(step->sets[j].option, &slot) &&
-                        reconcile_pending_item(pending, step->sets[j].option) != NULL);
-        }
-        if (from != NULL && json_object_get(from, "delete") != NULL && !to) {
-            return true;
-        }
+        to = to || (drive_slot_parse(step->sets[i].option, &slot) &&
+                    reconcile_pending_item(pending, step->sets[i].option) != NULL);
     }
-    return false;
+    return from != NULL && json_object_get(from, "delete") != NULL && !to;
 }
 
 static const char *live_value(const json_t *pending, const char *key)
@@ -129,6 +124,44 @@ static int warn_of_two(struct reconcile *r, const json_t *pending)
                           r->params.vm.vmid, r->params.vm.vmid, step->probe_value, step->remove);
 }
 
+/* Likewise, and PVE could unplug the old slot: the guest lost the disk, and the new slot waits for
+ * the stop. The slot it waits for; NULL: it is not so. */
+static const char *unplugged_for(const struct reconcile *r, const json_t *pending)
+{
+    const struct plan_step *step = reconcile_sent_step(r);
+
+    if (step == NULL || step->remove == NULL || reconcile_pending_item(pending, step->remove)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < step->n_sets; i++) {
+        const json_t *item = reconcile_pending_item(pending, step->sets[i].option);
+        const char *waits = json_string_value(json_object_get(item, "pending"));
+        struct drive_slot slot;
+
+        if (drive_slot_parse(step->sets[i].option, &slot) &&
+            json_object_get(item, "value") == NULL && waits != NULL &&
+            reconcile_same_volume(waits, step->probe_value)) {
+            return step->sets[i].option;
+        }
+    }
+    return NULL;
+}
+
+static int warn_of_unplugged(struct reconcile *r, const json_t *pending)
+{
+    const char *slot = r->runs ? unplugged_for(r, pending) : NULL;
+
+    if (slot == NULL) {
+        return 0;
+    }
+    return reconcile_tell(r, RECONCILE_TELL_STUCK,
+                          "VM %u runs WITHOUT its disk %s: it was started while that was being "
+                          "moved, and PVE has unplugged it; the image is untouched. Stop the VM "
+                          "('qm shutdown %u'): then the disk is there again, as %s",
+                          r->params.vm.vmid, reconcile_sent_step(r)->remove, r->params.vm.vmid,
+                          slot);
+}
+
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
@@ -136,7 +169,7 @@ int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
         return look_in_vain(r, event->reply, out);
     }
     if (reconcile_collect_leftovers(r, event->reply->data) < 0 ||
-        warn_of_two(r, event->reply->data) < 0) {
+        warn_of_two(r, event->reply->data) < 0 || warn_of_unplugged(r, event->reply->data) < 0) {
         return -ENOMEM;
     }
     if (r->revert_keys == NULL || (r->runs && !half_a_move(r, event->reply->data))) {
@@ -269,222 +302,4 @@ int reconcile_on_stuck_record(struct reconcile *r, const struct reconcile_event 
         return -ENOMEM;
     }
     return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_STUCK_MS, out);
-}
-
-/* --- clean: how far did it get?
- * ------------------------------------------------------------------------------ */
-
-int reconcile_enter_look_read(struct reconcile *r, struct reconcile_action *out)
-{
-    return reconcile_enter_read(r, out);
-}
-
-/* Where is the disk that a step moves? On no slot, while its volume is an unusedN: then the
- * deletion that we left pending was carried out. On no slot and no unusedN: somebody took it away.
- */
-enum disk_place { DISK_IN_SLOT, DISK_UNUSED, DISK_NOWHERE };
-
-static enum disk_place find_disk(const struct plan_step *step, const struct pveconf *conf)
-{
-    const struct pveconf_section *main_keys = &conf->sections[0];
-    enum disk_place place = DISK_NOWHERE;
-    struct drive_slot slot;
-
-    if (step->remove == NULL || step->probe_value == NULL) {
-        return DISK_IN_SLOT;
-    }
-    for (size_t i = 0; i < main_keys->n; i++) {
-        const struct pveconf_key *key = &main_keys->keys[i];
-        bool same = reconcile_same_volume(key->value, step->probe_value);
-
-        if (same && drive_slot_parse(key->key, &slot)) {
-            return DISK_IN_SLOT;
-        }
-        if (same && str_starts(key->key, "unused")) {
-            place = DISK_UNUSED;
-        }
-    }
-    return place;
-}
-
-/* The value of `boot` from before the step that moves the disk. */
-static const char *boot_before(const struct plan_step *step)
-{
-    for (size_t i = 0; i < step->n_sets; i++) {
-        if (str_equal(step->sets[i].option, "boot")) {
-            return step->sets[i].old;
-        }
-    }
-    return NULL;
-}
-
-/* Back into its slot, like a leftover: said and recorded after the second try, tried for ever. */
-static int put_disk_back(struct reconcile *r, const struct plan_step *step,
-                         struct reconcile_action *out)
-{
-    if (str_replace(&r->revert_slot, step->probe) < 0 ||
-        str_replace(&r->revert_value, step->probe_value) < 0 ||
-        str_replace(&r->revert_keys, step->probe) < 0 || str_replace(&r->reverts, NULL) < 0 ||
-        /* In turns without it: a device of that order may be gone by now. */
-        str_replace(&r->revert_boot, r->revert_tries % 2 == 0 ? boot_before(step) : NULL) < 0) {
-        return -ENOMEM;
-    }
-    r->revert_tries++;
-    if (r->runs && r->revert_tries > 3) {
-        return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_STUCK_MS, out);
-    }
-    if (r->runs || r->revert_tries == 3) {
-        r->revert_tries = 3;
-        return reconcile_go_to(r, STATE_STUCK_RECORD, out);
-    }
-    return reconcile_go_to(r, STATE_SET_BACK, out);
-}
-
-static int conclude_lost(struct reconcile *r, const struct plan_step *step,
-                         struct reconcile_action *out)
-{
-    r->disk_lost = true;
-    return reconcile_conclude(r, RECONCILE_FAILED, out,
-                              "the disk that was %s (%s) is in no slot of VM %u any more and was "
-                              "not put back: look at 'qm config %u'",
-                              step->probe, step->probe_value, r->params.vm.vmid, r->params.vm.vmid);
-}
-
-/* Somebody set the old slot anew while our move was half through: PVE carried out what was left of
- * it, and both slots name the disk. Which one is meant is for people to say. NULL: none. */
-static const char *second_slot(const struct plan_step *step, const struct pveconf *conf)
-{
-    const struct pveconf_section *main_keys = &conf->sections[0];
-    struct drive_slot slot;
-
-    for (size_t i = 0; i < main_keys->n && step->remove != NULL && step->probe_value != NULL; i++) {
-        const struct pveconf_key *key = &main_keys->keys[i];
-
-        if (!str_equal(key->key, step->remove) && drive_slot_parse(key->key, &slot) &&
-            reconcile_same_volume(key->value, step->probe_value)) {
-            return pveconf_get(conf, step->remove) != NULL &&
-                           reconcile_same_volume(pveconf_get(conf, step->remove), step->probe_value)
-                       ? key->key
-                       : NULL;
-        }
-    }
-    return NULL;
-}
-
-static int conclude_twice(struct reconcile *r, const struct plan_step *step, const char *second,
-                          struct reconcile_action *out)
-{
-    r->disk_lost = true; /* no start by us */
-    return reconcile_conclude(r, RECONCILE_FAILED, out,
-                              "somebody changed %s while it was being moved, and now %s and %s are "
-                              "one disk attached twice: do NOT start VM %u before one of them is "
-                              "gone: qm set %u --delete %s",
-                              step->remove, step->remove, second, r->params.vm.vmid,
-                              r->params.vm.vmid, second);
-}
-
-/* 1: *out is what to do about a disk that is in no slot, or in two; 0: each is in one. */
-static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
-{
-    const struct pveconf *conf = r->assessment->conf;
-    int rc = 0;
-
-    for (size_t i = 0; i < r->n_steps; i++) {
-        const struct plan_step *step = &r->steps[i];
-        enum disk_place place = find_disk(step, conf);
-        bool taken = place != DISK_IN_SLOT && pveconf_get(conf, step->probe) != NULL;
-        const char *second = r->runs ? NULL : second_slot(step, conf);
-
-        if (second != NULL) {
-            rc = conclude_twice(r, step, second, out);
-            return rc < 0 ? rc : 1;
-        }
-        if (place == DISK_UNUSED && !taken) {
-            rc = put_disk_back(r, step, out);
-            return rc < 0 ? rc : 1;
-        }
-        /* Where we were not stuck, that is an administrator's doing. */
-        if (place != DISK_IN_SLOT && (r->stuck || taken)) {
-            rc = conclude_lost(r, step, out);
-            return rc < 0 ? rc : 1;
-        }
-    }
-    return 0;
-}
-
-static int tell_reverted(struct reconcile *r)
-{
-    if (r->revert_tries == 0) {
-        return 0;
-    }
-    return reconcile_tell(r, RECONCILE_TELL_REVERTED,
-                          "VM %u: what a failed change had left pending was taken back",
-                          r->params.vm.vmid);
-}
-
-/* After a crash all is looked at afresh, probes included: who knows how long we were away. */
-int reconcile_recover(struct reconcile *r, struct reconcile_action *out)
-{
-    r->recovering = false;
-    r->end_outcome = RECORD_INTERRUPTED;
-    r->after_end_look = true;
-    return reconcile_go_to(r, STATE_END, out);
-}
-
-int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *event,
-                           struct reconcile_action *out)
-{
-    bool applied;
-    int rc;
-
-    if (reconcile_assess(r, event->texts) < 0) {
-        return -ENOMEM;
-    }
-    if (r->assessment->conf == NULL) {
-        return reconcile_conclude_unplanned(r, out);
-    }
-    rc = look_for_disks(r, out);
-    if (rc != 0) {
-        return rc < 0 ? rc : 0;
-    }
-    if (r->runs) {
-        r->retry = true;
-        return reconcile_conclude(r, RECONCILE_RUNNING, out,
-                                  "VM %u was started meanwhile: what is left is done when it is "
-                                  "stopped",
-                                  r->params.vm.vmid);
-    }
-    r->stuck = false;
-    if (tell_reverted(r) < 0) {
-        return -ENOMEM;
-    }
-    /* The answer was lost, or its record: the deed was done. */
-    applied = r->step < r->n_steps &&
-              reconcile_step_fits(&r->steps[r->step], r->assessment->conf) == STEP_APPLIED;
-    if (applied) {
-        return reconcile_go_to(r, STATE_STEP_RECORD, out);
-    }
-    if (r->recovering) {
-        return reconcile_recover(r, out);
-    }
-    return reconcile_go_to(r, STATE_LOOK_RECORD, out);
-}
-
-int reconcile_enter_look_record(struct reconcile *r, struct reconcile_action *out)
-{
-    const char *error = r->step_error == NULL ? "not carried out" : r->step_error;
-
-    return reconcile_record(record_step(reconcile_head(r), r->step, error), out);
-}
-
-int reconcile_on_look_record(struct reconcile *r, const struct reconcile_event *event,
-                             struct reconcile_action *out)
-{
-    (void)event; /* the END record says the same once more */
-    r->retry =
-        r->step_may_pass; /* what PVE has refused it would refuse again: something must change */
-    return reconcile_conclude(r, RECONCILE_FAILED, out,
-                              "step %zu of %zu was not carried out and nothing of it is left: %s",
-                              r->step + 1, r->n_steps,
-                              r->step_error == NULL ? "no reason given" : r->step_error);
 }

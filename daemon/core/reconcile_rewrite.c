@@ -242,6 +242,7 @@ int reconcile_on_step_read(struct reconcile *r, const struct reconcile_event *ev
 
 int reconcile_enter_step(struct reconcile *r, struct reconcile_action *out)
 {
+    r->sent = r->step + 1;
     return reconcile_request(requests_step(r->params.vm, &r->steps[r->step], r->digest), out);
 }
 
@@ -316,6 +317,17 @@ static int tell_changes(struct reconcile *r)
     return 0;
 }
 
+/* The next step has to wait: the journal tells a daemon after us which one was under way, so it may
+ * lag behind by no more than one. What is there so far can start. */
+static int stop_unwritten(struct reconcile *r, const char *why, struct reconcile_action *out)
+{
+    r->retry = true;
+    return reconcile_conclude(r, RECONCILE_FAILED, out,
+                              "%zu of %zu steps were carried out, and the others wait, because the "
+                              "journal cannot be written: %s",
+                              r->step, r->n_steps, why);
+}
+
 int reconcile_on_step_record(struct reconcile *r, const struct reconcile_event *event,
                              struct reconcile_action *out)
 {
@@ -329,7 +341,11 @@ int reconcile_on_step_record(struct reconcile *r, const struct reconcile_event *
     }
     r->n_applied++;
     r->step++;
-    return r->recovering ? reconcile_recover(r, out) : reconcile_go_to(r, STATE_GATE, out);
+    if (r->recovering) {
+        return reconcile_recover(r, out);
+    }
+    return event->error < 0 && r->step < r->n_steps ? stop_unwritten(r, event->error_text, out)
+                                                    : reconcile_go_to(r, STATE_GATE, out);
 }
 
 /* --- verification

@@ -92,8 +92,15 @@ static bool was_held(const char *exit)
     return strstr(exit, "exit code 75") != NULL;
 }
 
+static bool has_failed(const char *status)
+{
+    return status != NULL && !str_equal(status, "OK") && !str_equal(status, "RUNNING") &&
+           !str_starts(status, "WARNINGS");
+}
+
 /* Is this entry the start that we owe? Whoever made it. PVE may call one RUNNING for some seconds
- * after its end: what came of it is for the watch to say. */
+ * after its end: what came of it is for the watch to say. Where nothing tells that we had asked at
+ * all, one that failed ends no debt. */
 static bool is_the_start(const struct reconcile *r, const json_t *task)
 {
     const char *type = json_string_value(json_object_get(task, "type"));
@@ -104,7 +111,8 @@ static bool is_the_start(const struct reconcile *r, const json_t *task)
 
     return upid != NULL && str_starts(upid, "UPID:") && str_equal(type, "qmstart") &&
            str_to_u64(id, UINT32_MAX, &vmid) && vmid == r->params.vm.vmid &&
-           (status == NULL || (!met_a_lock(status) && !was_held(status)));
+           (status == NULL || (!met_a_lock(status) && !was_held(status))) &&
+           (!r->start_guessed || !has_failed(status));
 }
 
 int reconcile_on_start_look(struct reconcile *r, const struct reconcile_event *event,
@@ -130,6 +138,9 @@ int reconcile_on_start_look(struct reconcile *r, const struct reconcile_event *e
         r->start_found = true;
         return reconcile_go_to(r, STATE_WATCH, out);
     }
+    if (r->late_until > r->now_ms) {
+        return reconcile_sleep_then(r, STATE_START_STATUS, r->late_until - r->now_ms, out);
+    }
     return reconcile_go_to(r, STATE_START_RECORD, out);
 }
 
@@ -144,8 +155,9 @@ int reconcile_on_start_record(struct reconcile *r, const struct reconcile_event 
     int64_t now;
 
     /* Of more than one try the first counts: a later look must find what came of any of them. */
-    if (r->start_asked == 0 && str_to_seconds(r->now, &now)) {
+    if ((r->start_asked == 0 || r->start_guessed) && str_to_seconds(r->now, &now)) {
         r->start_asked = now;
+        r->start_guessed = false;
     }
     /* The debt itself is on disk since `held`: a start that cannot be noted is still made. */
     if (event->error < 0 &&
@@ -200,7 +212,7 @@ static int on_start_failed(struct reconcile *r, const char *exit, struct reconci
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
     /* Ours are not held; one that is found in the list may have been. */
-    if (met_a_lock(exit) || (r->start_found && was_held(exit))) {
+    if (met_a_lock(exit) || (r->start_found && (was_held(exit) || r->start_guessed))) {
         return reconcile_has_patience(r, r->params.start_patience_ms)
                    ? reconcile_sleep_then(r, STATE_START_STATUS, RECONCILE_SLEEP_MS, out)
                    : reconcile_start_later(r, exit, out);

@@ -6,7 +6,7 @@
 /* FUZZ-SOURCES: tests/unit/driver.c tests/unit/driver_check.c tests/unit/driver_hook.c */
 /* FUZZ-SOURCES: tests/unit/fake_pve.c tests/unit/fake_pve_conf.c tests/unit/fake_pve_put.c */
 /* FUZZ-SOURCES: tests/unit/fake_pve_watch.c tests/unit/fake_faults.c tests/unit/fake_schema.c */
-/* FUZZ-SOURCES: tests/unit/fake_map.c */
+/* FUZZ-SOURCES: tests/unit/fake_late.c tests/unit/fake_map.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct driver_crash *crash = &d.crashes[d.n_crashes++];
 
         crash->at = 1 + take(&bytes, 128);
-        crash->after = take(&bytes, 2) == 1;
+        crash->when = (enum driver_death)take(&bytes, DRIVER_DEATHS);
     }
     if ((flags & 1) != 0) {
         driver_start(&d);

@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 CACHE = os.environ.get("PVE_HWID_TEST_CACHE", "/var/cache/pve-hwid-tests")
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 # What the package needs and what the simulator needs: so apt installs it without any network.
-RUN = ("systemd-sysv dbus python3 openssl procps libcurl4 libexpat1 libjansson4 libsystemd0 "
+RUN = ("systemd-sysv dbus python3 openssl procps apt-utils libcurl4 libexpat1 libjansson4 libsystemd0 "
        "libuuid1").split()
 BUILD = ("dpkg-dev gcc make debhelper libcurl4-openssl-dev libexpat1-dev libjansson-dev libsystemd-dev "
          "pkgconf uuid-dev lintian").split()
@@ -189,8 +189,8 @@ class Container:
         return done.stdout.strip() in ("running", "degraded")
 
     def call(self, *argv, check=True, timeout=120):
-        return run("nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "--root", "--wd=/", "--",
-                   "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
+        return run("nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "--root", "--",
+                   "env", "-i", "--chdir=/", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
                    *argv, check=check, timeout=timeout)
 
     def restart(self):

@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import re
+import select
 import signal
 import socketserver
 import ssl
@@ -21,10 +22,11 @@ import urllib.parse
 import access
 import adminroutes  # noqa: F401  (registers its routes)
 import daemons
+import ending
 import faults
+import powerroutes  # noqa: F401  (likewise)
 import routes
-import tasks
-from node import PveError, backend, write_file
+from node import PveError, write_file
 
 PREFIX = "/api2/json"
 BODY_MAX = 512 * 1024
@@ -207,9 +209,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 # -- the whole node ------------------------------------------------------------------------------
 
-def serve(node, port, say):
-    """Run the node until SIGTERM or SIGINT; then end all that belongs to it."""
+def serve(node, port, say, with_parent=False):
+    """Run the node until SIGTERM or SIGINT (or the end of who started it); then end all of it."""
     node.check_socket_paths()
+    parent = os.pidfd_open(os.getppid()) if with_parent else None
+    keeper = ending.Keeper(node)
     port_file = node.path("pvesim/port")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(port_file)            # of a server that was killed
@@ -223,13 +227,15 @@ def serve(node, port, say):
     say(server.server_address[1])
     try:
         while not ended.wait(0.5):
-            pass
+            if parent is not None and select.select([parent], [], [], 0)[0]:
+                break
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(port_file)
         server.shutdown()
         end_daemons(daemon_pids)
-        end_guests(node)
+        ending.end_all(node)
+        keeper.close()
 
 
 def end_daemons(pids):
@@ -237,12 +243,3 @@ def end_daemons(pids):
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGTERM)
             os.waitpid(pid, 0)
-
-
-def end_guests(node):
-    """Every task and every QEMU of this ROOT, by pid."""
-    tasks.end_all(node)
-    for name in os.listdir(node.path("run/qemu-server")):
-        if name.endswith(".pid"):
-            with contextlib.suppress(Exception):
-                backend(node).kill(node, int(name[:-4]))

@@ -15,6 +15,7 @@ import sys
 
 import access
 import adminroutes
+import powerroutes  # noqa: F401  (registers its routes)
 import routes
 from node import Node, PveError
 

@@ -166,8 +166,8 @@ class Node:
         if os.path.exists(port_file):
             os.unlink(port_file)
         with open(self.path("server.log"), "a", encoding="utf-8") as log:
-            self.server = subprocess.Popen([PVESIM, "serve", self.root], stdin=subprocess.DEVNULL,
-                                           stdout=log, stderr=log)
+            self.server = subprocess.Popen([PVESIM, "serve", self.root, "--with-parent"],
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for("pvesim serves", lambda: os.path.exists(port_file), 60)
         self.port = int(self.read("pvesim/port"))
 
@@ -336,7 +336,7 @@ class Node:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait(5)
-        self.run(PVESIM, "stop-all", self.root, check=False)
+        self.run(PVESIM, "stop-all", self.root)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def __enter__(self):

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A thousand VMs on one node: all fingerprints dropped at once, then five hundred starts at once, of
-which one in ten differs; a local user who floods the socket; an API that takes its time.
+which one in ten differs; a local user who floods the socket. An API that takes its time: test_slow_api.py.
 
-LOAD_VMS, LOAD_STARTS, LOAD_DELAY (seconds of each answer of the slow API) make it more or less.
+LOAD_VMS, LOAD_STARTS make it more or less.
 """
 import json
 import os
@@ -15,12 +15,11 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from load import (Client, descriptors, has_own_identity, hooks_at_once, identity, most_at_once,
                   own_memory, small_vm)
-from tap import Skip, at_rest, changing, checked_node, equal, faults, run, starts_by_us, wait_for
+from tap import Skip, at_rest, changing, checked_node, equal, run, starts_by_us, wait_for
 
 FIRST = 1000
 VMS = int(os.environ.get("LOAD_VMS", "1000"))
 STARTS = int(os.environ.get("LOAD_STARTS", "500"))
-DELAY = float(os.environ.get("LOAD_DELAY", "2"))
 MANY_CONFIGS = 12000
 DEADLINE = 2.0          # of a hook; what is measured from outside has the start of two programs in it
 SLACK = 3.0
@@ -142,45 +141,6 @@ def test_a_flood_by_a_local_user_delays_no_hook():
         equal(Client(node).call("Status").get("error"), None, "error of a call afterwards")
         print(f"# {tried} connections by the flood, {rounds * len(vmids)} hooks, the slowest "
               f"{worst * 1000:.0f} ms, at most {most} descriptors")
-
-
-def test_a_slow_api_holds_up_no_start_and_loses_nothing():
-    with checked_node(qemu="stub") as node:
-        early = list(range(FIRST, FIRST + 6))
-        late = list(range(FIRST + 100, FIRST + 120))
-        sync = list(range(FIRST + 200, FIRST + 240))
-        for vmid in early + late + sync:
-            small_vm(node, vmid, vmid in sync)
-        for vmid in early + sync:
-            node.fingerprint(vmid, identity(vmid))
-        for vmid in late:
-            # Their look finds nothing to do for us: only a start may bring them to the API.
-            node.fingerprint(vmid, identity(vmid))
-            text = node.read(node.conf_path(vmid))
-            node.set_conf(vmid, text.replace("hookscript: local:snippets/pve-hwid\n", ""))
-        faults(node, {"path": "/(qemu|access|nodes)", "action": "delay", "seconds": DELAY,
-                      "token": "daemon"})
-        node.start_daemon(wait=False)
-        wait_for("rewriting has begun", lambda: node.requests("GET"), 30)
-        worst = 0.0
-        for vmid, (code, text, took) in hooks_at_once(node, sync + late).items():
-            worst = max(worst, took)
-            if vmid in sync:
-                equal((code, text), (0, ""), f"hook of VM {vmid}, which is in sync")
-            else:
-                assert code == 0 and "WARNING" in text, f"VM {vmid}: {code} {text}"
-        assert worst < DEADLINE + SLACK, f"a hook took {worst:.1f} s"
-        wait_for("all are rewritten", lambda: all(has_own_identity(node, v) for v in early),
-                 40 + 12 * DELAY * 2, 0.5)
-        wait_for("all have ended", lambda: all("end" in node.records(v) for v in early), 60, 0.5)
-        ours = [r for r in node.requests() if r["path"].startswith("/")]
-        puts = [r for r in changing(node) if r["method"] == "PUT"]
-        equal(most_at_once(puts), 1, "changing calls under way at once")
-        assert most_at_once(ours) <= 24, f"{most_at_once(ours)} requests under way at once"
-        equal(sorted({int(r["path"].split("/")[4]) for r in puts}), early, "VMs that were changed")
-        equal(len(puts), len(early), "changing calls: one for each, none twice, none lost")
-        print(f"# {DELAY:g} s an answer: at most {most_at_once(ours)} requests at once; "
-              f"{len(sync + late)} hooks, the slowest {worst * 1000:.0f} ms")
 
 
 def test_a_node_with_very_many_configurations_is_looked_at():

@@ -54,9 +54,6 @@ int driver_record(struct driver *d, json_t *record)
     driver_say(d, "record", text);
     if (d->journal_fails_at != 0 && d->records >= d->journal_fails_at &&
         d->records <= d->journal_fails_at + d->journal_fails_more) {
-        d->unwritten_start = d->unwritten_start ||
-                             str_starts(json_string_value(json_object_get(record, "type")),
-                                        "start");
         return -EIO;
     }
     json_array_append(d->journal, record);
@@ -309,6 +306,8 @@ static void begin(struct driver *d, enum reconcile_cause cause)
     driver_say(d, "begin", reconcile_cause_name(cause));
     reload_undo(d, cause);
     params = params_of(d);
+    params.wait_worker = cause == RECONCILE_FOR_HOLD && d->retry_hold;
+    d->retry_hold = false;
     d->reconciles++;
     if (reconcile_new(&params, cause, &d->memory, &d->r, NULL) < 0) {
         abort();
@@ -360,6 +359,7 @@ static void note_request(struct driver *d, const struct api_request *request)
 static void do_request(struct driver *d, struct reconcile_event *event, struct api_reply *reply)
 {
     note_request(d, d->action.request);
+    driver_watch_put_back(d, d->action.request);
     fake_pve_call(&d->pve, d->action.request, reply);
     if (reply->result != API_OK) {
         driver_say(d, "answer", reply->message);
@@ -438,14 +438,29 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
     assessment_free(a);
 }
 
-static bool dies(const struct driver *d, bool after)
+static bool dies(const struct driver *d, enum driver_death when)
 {
     for (size_t i = 0; i < d->n_crashes; i++) {
-        if (d->crashes[i].at == d->actions && d->crashes[i].after == after) {
+        if (d->crashes[i].at == d->actions && d->crashes[i].when == when) {
             return true;
         }
     }
     return false;
+}
+
+/* The call is on its way, and so is our end. */
+static bool dies_calling(struct driver *d)
+{
+    if (!dies(d, DRIVER_DIES_LATE) || d->action.type != RECONCILE_DO_REQUEST) {
+        return false;
+    }
+    /* Unwritten, late and dead is one trouble too many; PVE has the task of a start at once. */
+    if (d->action.request->method == API_POST && d->memory.start_asked == 0) {
+        return false;
+    }
+    note_request(d, d->action.request);
+    fake_pve_put_off(&d->pve, d->action.request);
+    return true;
 }
 
 /* Until nothing is under way. */
@@ -461,13 +476,14 @@ static void go_on(struct driver *d, enum reconcile_cause cause)
         if (d->actions > ACTIONS_MAX) {
             fake_pve_problem(&d->pve, "it does not end");
         }
-        if (dies(d, false)) {
+        fake_pve_catch_up(&d->pve);
+        if (dies(d, DRIVER_DIES_BEFORE) || dies_calling(d)) {
             live_again(d, cause);
             continue;
         }
         more = act(d, &event, &t, &reply);
         gone = d->r == NULL; /* the hook replaced it */
-        if (dies(d, true)) {
+        if (dies(d, DRIVER_DIES_AFTER) || dies(d, DRIVER_DIES_LATE)) {
             live_again(d, cause);
         } else if (!gone && more) {
             feed(d, &event);
@@ -475,7 +491,6 @@ static void go_on(struct driver *d, enum reconcile_cause cause)
             finish(d);
         }
         if (d->r == NULL && d->retry_hold) {
-            d->retry_hold = false;
             begin(d, RECONCILE_FOR_HOLD);
         }
     }
@@ -553,7 +568,6 @@ void driver_start(struct driver *d)
 {
     (void)fake_pve_start_by_others(&d->pve, true); /* what happened is in d->pve */
     if (d->retry_hold) {
-        d->retry_hold = false;
         begin(d, RECONCILE_FOR_HOLD);
     }
     run(d, RECONCILE_FOR_HOLD);

@@ -11,13 +11,36 @@
 #include "core/prestart.h"
 #include "core/reconcile.h"
 #include "fake_pve.h"
+#include "gen_conf.h"
 
 enum { DRIVER_CRASHES_MAX = 4, DRIVER_TOLD_KINDS = RECONCILE_TELL_DOWN + 1 };
+
+enum driver_death {
+    DRIVER_DIES_BEFORE, /* the effect of the action */
+    DRIVER_DIES_AFTER,
+    DRIVER_DIES_LATE, /* after the call was sent; PVE carries it out later. No call: as AFTER */
+    DRIVER_DEATHS,
+};
 
 /* The daemon dies at its n-th action, counted over all its lives, from 1. */
 struct driver_crash {
     unsigned at;
-    bool after; /* the effect of the action; false: before it */
+    enum driver_death when;
+};
+
+/* What a run meets, counted from when it does (driver_meet()). */
+struct driver_trouble {
+    bool ha, refuse, auditor;
+    bool raw_start, stop; /* while the daemon is dead */
+    struct fake_fault faults[FAKE_FAULTS_MAX];
+    size_t n_faults;
+    struct driver_crash crashes[DRIVER_CRASHES_MAX];
+    size_t n_crashes;
+    unsigned journal_fails_at, journal_fails_more;
+    const char *hold; /* as in struct driver */
+    unsigned hold_at;
+    const char *edited, *volume; /* as in struct fake_pve */
+    uint64_t dice;               /* likewise; never 0 */
 };
 
 struct driver_event; /* of the log */
@@ -47,12 +70,13 @@ struct driver {
     struct record_memory memory;
     enum reconcile_outcome outcome; /* of the last one that finished */
     char *text;
-    bool unwritten_hold, unwritten_start, ended_running, stuck, again, look, retry_hold;
+    bool unwritten_hold, ended_running, stuck, again, look, retry_hold;
     unsigned actions, records, lives, reconciles, retries, held, holds_of_own_start, runs_at_hold;
     unsigned told[DRIVER_TOLD_KINDS];
-    bool told_twice;   /* that a disk is attached twice */
-    char *last_failed; /* text of the last TELL_FAILED or STUCK */
-    char *requests;    /* one word per call: "status config probe:scsi0 put:... start" */
+    bool told_twice;      /* that a disk is attached twice */
+    bool waited_for_stop; /* property_check.c saw it wait so, and stopped the VM */
+    char *last_failed;    /* text of the last TELL_FAILED or STUCK */
+    char *requests;       /* one word per call: "status config probe:scsi0 put:... start" */
     struct driver_event *log;
     size_t n_log, cap_log;
     char now[sizeof("2026-11-23T10:00:00Z")];
@@ -64,8 +88,6 @@ void driver_fini(struct driver *d);
 void driver_run(struct driver *d, enum reconcile_cause cause);
 /* Somebody starts the VM: the hook decides; where it holds, all that follows. */
 void driver_start(struct driver *d);
-/* Puts the VM on hold and undoes the last change set that did something; false: there is none. */
-bool driver_undo(struct driver *d);
 /* Goes on with what is unfinished, for another few hours. */
 void driver_settle(struct driver *d);
 /* Somebody undoes the last change set, on hold; and all that follows. False: there is none. */
@@ -81,6 +103,20 @@ unsigned driver_count_records(const struct driver *d, const char *type);
 const json_t *driver_last_record(const struct driver *d, const char *type);
 /* The plan that would be made now; the caller's. */
 struct assessment *driver_assess(struct driver *d);
+
+/* From now on. */
+void driver_meet(struct driver *d, const struct driver_trouble *trouble);
+/* For a failing run: prints it, from behind a word about the run to the end of a line. */
+void driver_explain(const struct driver_trouble *trouble);
+void driver_print_line(const char *line); /* for d->trace */
+/* Prints the file as it is, and frees the driver. */
+void driver_show_end(struct driver *d);
+/* The number that this variable of the environment has. */
+uint64_t driver_number(const char *name, uint64_t otherwise);
+/* `n` of them, at any request, before or after any of the first `actions`. */
+void driver_roll_faults(struct gen *g, struct driver_trouble *trouble, unsigned n);
+void driver_roll_crashes(struct gen *g, struct driver_trouble *trouble, unsigned n,
+                         unsigned actions);
 
 /* Feeds the log to a new machine: 0, or -ENOMEM where it was out of memory. */
 int driver_replay_log(const struct driver *d, enum reconcile_cause cause);

@@ -58,6 +58,36 @@ const json_t *driver_last_record(const struct driver *d, const char *type)
     return found;
 }
 
+/* The step of the open change set that may have been under way: the last one that is recorded, or
+ * the one after it. */
+static bool is_under_way(const struct driver *d, const char *slot)
+{
+    size_t done = d->memory.steps_done;
+
+    for (size_t i = done == 0 ? 0 : done - 1; i <= done; i++) {
+        const json_t *step = json_array_get(d->memory.steps, i);
+
+        if (d->memory.open && str_equal(json_string_value(json_object_get(step, "probe")), slot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void driver_watch_put_back(struct driver *d, const struct api_request *request)
+{
+    for (size_t i = 0; i < request->n_params && d->pve.detached != NULL; i++) {
+        const struct api_param *param = &request->params[i];
+        CLEANUP_FREE char *volume = str_ndup(param->value, strcspn(param->value, ","));
+
+        if (request->method == API_PUT && strchr(volume, ':') != NULL &&
+            strstr(d->pve.detached, volume) != NULL &&
+            fake_pve_count_volume(&d->pve, volume, true) == 1 && !is_under_way(d, param->key)) {
+            fake_pve_problem(&d->pve, "%s was taken off by somebody and is put back", volume);
+        }
+    }
+}
+
 static void check_volumes(struct driver *d, const char *const *volumes)
 {
     for (size_t i = 0; volumes[i] != NULL; i++) {
@@ -78,11 +108,7 @@ static void check_volumes(struct driver *d, const char *const *volumes)
 
 void driver_check_starts(struct driver *d)
 {
-    /* Only where the journal did not take the `start` or its end is it not known that it was asked
-     * for; if somebody has stopped the VM since, it is started rather than left down (law 9). */
-    unsigned excused = d->unwritten_start ? d->pve.n_stops : 0;
-
-    if (d->pve.our_starts > d->held + excused) {
+    if (d->pve.our_starts > d->held) {
         fake_pve_problem(&d->pve, "%u starts for %u held", d->pve.our_starts, d->held);
     }
 }
@@ -115,6 +141,8 @@ void driver_check(struct driver *d, const char *const *volumes)
         d->pve.running; /* so that somebody may have changed it after us */
     struct assessment *a;
 
+    d->pve.now_ms += 60000; /* nothing is under way any more */
+    fake_pve_catch_up(&d->pve);
     driver_replay_memory(d);
     check_debt(d);
     if (ran) {

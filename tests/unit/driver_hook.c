@@ -39,7 +39,7 @@ static int hold(struct driver *d, const struct assessment *a, bool changing, boo
 {
     d->held++;
     d->runs_at_hold = d->pve.n_runs;
-    d->holds_of_own_start += ours;
+    d->holds_of_own_start += ours && d->pve.landing == NULL; /* a dead daemon's is another's */
     if (record_hold(d, a) < 0) {
         if (!changing) {
             d->held--;

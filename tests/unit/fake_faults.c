@@ -41,6 +41,7 @@ static const char *const names[FAULT_KINDS] = {
     [FAULT_EDITED_DISK] = "edited-disk",
     [FAULT_EDITED_BOOT] = "edited-boot",
     [FAULT_HALF] = "half-applied",
+    [FAULT_LATE] = "late",
 };
 
 const char *fake_fault_name(enum fake_fault_kind kind)
@@ -254,6 +255,7 @@ static const struct {
 } answers[FAULT_KINDS] = {
     [FAULT_UNREACHABLE] = {0, "Connection refused"},
     [FAULT_LOST_BEFORE] = {504, "no answer"},
+    [FAULT_LATE] = {504, "the connection was closed"},
     [FAULT_OVERLOAD] = {503, "Service Unavailable"},
     [FAULT_FORBIDDEN] = {403, "Permission check failed (/vms/105, VM.Config.Disk)"},
 };

@@ -170,6 +170,7 @@ static char *try_start(struct fake_pve *pve, bool ours, const char *worker)
     }
     pve->running = true;
     pve->n_runs++;
+    fake_late_note_start(pve, ours, pve->pre_start != NULL && str_equal(worker, "qmstart"));
     pve->we_know_it_runs = false;
     pve->changes_while_running = 0;
     return NULL;
@@ -187,7 +188,10 @@ void fake_pve_add_task(struct fake_pve *pve, struct fake_task task)
 static char *start(struct fake_pve *pve, bool ours, const char *worker)
 {
     struct fake_task task = {.started_ms = pve->now_ms, .ours = ours, .polls = 2};
-    char *exit = try_start(pve, ours, worker);
+    char *exit;
+
+    fake_pve_catch_up(pve);
+    exit = try_start(pve, ours, worker);
 
     if (exit == NULL) {
         pve->now_ms += START_MS;
@@ -232,6 +236,9 @@ static void end_lock(struct fake_pve *pve)
 
 void fake_pve_stop(struct fake_pve *pve)
 {
+    fake_pve_catch_up(pve);
+    /* Nobody has seen it run since: there was nobody to be told. */
+    pve->twice_live = pve->twice_live && pve->we_know_it_runs;
     pve->running = pve->told_started = false;
     pve->now_ms += STOP_MS;
     fake_pve_apply_pending(pve);
@@ -370,7 +377,8 @@ static void task_list(struct fake_pve *pve, const struct api_request *request,
 
 /* --- the call ------------------------------------------------------------------------------- */
 
-static void answer(struct fake_pve *pve, const struct api_request *request, struct api_reply *reply)
+void fake_pve_answer(struct fake_pve *pve, const struct api_request *request,
+                     struct api_reply *reply)
 {
     const char *what = request->path + strlen("/nodes/n1/");
 
@@ -445,6 +453,7 @@ void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
 
     *ret_reply = (struct api_reply){0};
     pass_time(pve);
+    fake_pve_catch_up(pve);
     pve->n_requests++;
     pve->n_changing += request->changing;
     if (request->changing != (request->method != API_GET)) {
@@ -455,10 +464,13 @@ void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
             pve->n_struck++;
             lost = lost || pve->faults[i].kind == FAULT_LOST_AFTER;
             answered = fake_pve_strike(pve, pve->faults[i].kind, ret_reply);
+            if (pve->faults[i].kind == FAULT_LATE) {
+                fake_pve_put_off(pve, request);
+            }
         }
     }
     if (!answered) {
-        answer(pve, request, ret_reply);
+        fake_pve_answer(pve, request, ret_reply);
         wait_for_flock(pve, ret_reply);
     }
     pve->blinks = false;
@@ -483,6 +495,7 @@ void fake_pve_fini(struct fake_pve *pve)
         fake_map_fini(&pve->snapshots[i].keys);
     }
     free(pve->snapshots);
+    fake_late_fini(pve);
     free(pve->raw);
     free(pve->head);
     free(pve->detached);

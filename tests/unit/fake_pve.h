@@ -43,6 +43,7 @@ enum fake_fault_kind {
     FAULT_EDITED_DISK,    /* somebody changes an option of a disk */
     FAULT_EDITED_BOOT,    /* somebody changes the boot order */
     FAULT_HALF,           /* the next changing call fails after some of its writes */
+    FAULT_LATE,           /* no answer, at once, and carried out up to 10 s later */
     FAULT_KINDS,
 };
 const char *fake_fault_name(enum fake_fault_kind kind);
@@ -67,7 +68,7 @@ struct fake_snapshot {
     struct fake_map keys;
 };
 
-enum { FAKE_FAULTS_MAX = 12, FAKE_PROBLEM_SIZE = 600 };
+enum { FAKE_FAULTS_MAX = 12, FAKE_LATE_MAX = 4, FAKE_PROBLEM_SIZE = 600 };
 
 /* A qmstart. */
 struct fake_task {
@@ -75,6 +76,13 @@ struct fake_task {
     char *exit;         /* NULL: OK */
     unsigned polls;     /* so many more answers say that it runs */
     bool ours;          /* by our token */
+};
+
+/* A call that waits for the VM's lock, and nobody for its answer. */
+struct fake_late {
+    struct api_request *request;
+    int64_t due_ms;       /* on now_ms: not later than this, it is carried out or refused */
+    bool started, let_go; /* the VM was started since: by us; by somebody, and the hook agreed */
 };
 
 struct fake_pve {
@@ -103,6 +111,11 @@ struct fake_pve {
     struct fake_fault faults[FAKE_FAULTS_MAX];
     size_t n_faults;
     unsigned n_requests, n_changing, n_struck, n_moved;
+
+    struct fake_late late[FAKE_LATE_MAX]; /* in the order in which they came */
+    size_t n_late;
+    const struct fake_late *landing; /* being carried out; NULL: none */
+    unsigned n_landed;
 
     /* Exit code of the hook; `worker`: type of the task that starts. NULL: not attached. */
     int (*pre_start)(void *userdata, bool ours, const char *worker);
@@ -142,6 +155,10 @@ enum { FAKE_PVE_EPOCH = 1795428000 }; /* 2026-11-23T10:00:00Z, where now_ms is 0
 /* The caller frees the reply. */
 void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
                    struct api_reply *ret_reply);
+/* The call reaches PVE, is carried out later, and nobody hears of it. */
+void fake_pve_put_off(struct fake_pve *pve, const struct api_request *request);
+/* Carries out what is due by now. */
+void fake_pve_catch_up(struct fake_pve *pve);
 /* The file's text; the caller's; NULL: there is no VM. */
 char *fake_pve_text(const struct fake_pve *pve);
 /* The VM stops: what is pending is carried out. */

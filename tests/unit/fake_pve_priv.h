@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the files of the fake node share: fake_pve.c (calls, starts), fake_faults.c, fake_pve_conf.c
- * (the file), fake_pve_put.c (PUT), fake_pve_watch.c (what must never be asked), fake_schema.c
+ * (the file), fake_pve_put.c (PUT), fake_late.c (calls that come late), fake_pve_watch.c (what must
+ * never be asked), fake_schema.c
  * (what PVE can read), fake_map.c.
  */
 #ifndef TESTS_FAKE_PVE_PRIV_H
@@ -51,6 +52,15 @@ void fake_watch_after(struct fake_pve *pve, const struct fake_put *put,
 /* What boots, in order: volumes for disks, names for the rest; "" where it is not spelled out. The
  * caller's. */
 char *fake_pve_boot_sequence(const struct fake_map *map);
+
+/* Without faults, and without counting it. */
+void fake_pve_answer(struct fake_pve *pve, const struct api_request *request,
+                     struct api_reply *reply);
+/* The VM was started; `asked`: the hook agreed. */
+void fake_late_note_start(struct fake_pve *pve, bool ours, bool asked);
+/* A call that changes something is accepted: may it come so late? */
+void fake_late_watch(struct fake_pve *pve);
+void fake_late_fini(struct fake_pve *pve);
 
 /* True: the answer is in `reply` already. */
 bool fake_pve_strike(struct fake_pve *pve, enum fake_fault_kind kind, struct api_reply *reply);

@@ -69,8 +69,8 @@ static bool is_harmless(const struct fake_pve *pve, const struct fake_put *put)
 
 static void watch_running(struct fake_pve *pve, const struct fake_put *put)
 {
-    if (!pve->running || is_harmless(pve, put)) {
-        return;
+    if (!pve->running || is_harmless(pve, put) || pve->landing != NULL) {
+        return; /* one that comes late was sent before: fake_late_watch() */
     }
     if (pve->we_know_it_runs) {
         fake_pve_problem(pve, "a change was sent although we knew that the VM runs");
@@ -111,7 +111,7 @@ static void watch_set(struct fake_pve *pve, const struct fake_pair *pair)
 /* A disk whose volume is away must be found before it is touched, not half way through (06n). */
 static void watch_unprobed(struct fake_pve *pve, const char *slot)
 {
-    if (!pve->garbled && fake_map_get(&pve->conf, slot) != NULL &&
+    if (!pve->garbled && pve->landing == NULL && fake_map_get(&pve->conf, slot) != NULL &&
         fake_map_get(&pve->probed, slot) == NULL) {
         fake_pve_problem(pve, "%s is moved or changed, and was not probed", slot);
     }
@@ -131,6 +131,7 @@ void fake_watch_accepted(struct fake_pve *pve, const struct fake_put *put)
     if (is_harmless(pve, put)) {
         return;
     }
+    fake_late_watch(pve);
     for (size_t i = 0; i < put->deletes.n; i++) {
         if (fake_pve_is_disk(put->deletes.items[i].key)) {
             watch_unprobed(pve, put->deletes.items[i].key);
@@ -203,7 +204,7 @@ static void watch_attached_twice(struct fake_pve *pve)
             fake_pve_count_volume(pve, pair->value, false) > 1) {
             /* Started past the hook a moment ago: nobody could know (recording 11e). It must be
              * told then, and be right after the stop. */
-            if (pve->running && !pve->we_know_it_runs) {
+            if (pve->running && (!pve->we_know_it_runs || pve->landing != NULL)) {
                 pve->twice_live = true;
                 return;
             }
@@ -312,7 +313,8 @@ static char *boot_disk(const struct fake_map *map)
     const char *slot = fake_map_get(map, "bootdisk");
     const char *value = slot == NULL ? NULL : fake_map_get(map, slot);
 
-    if ((boot != NULL && str_starts(boot, "order=")) || value == NULL || fake_pve_is_cdrom(value) ||
+    /* One blank is an order, too: of nothing. */
+    if ((boot != NULL && (str_starts(boot, "order=") || str_equal(boot, " "))) || value == NULL || fake_pve_is_cdrom(value) ||
         !fake_pve_is_disk(slot)) {
         return NULL;
     }

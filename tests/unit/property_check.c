@@ -237,6 +237,55 @@ static void start_it(struct driver *d)
     }
 }
 
+/* Somebody started the VM when a deletion of ours was pending, and runs it without that disk.
+ * Nothing is changed in a running VM: it has been told, the change set is open, and goes on at the
+ * stop. */
+static bool waits_for_the_stop(const struct property *p, const struct driver *d)
+{
+    bool unused = false;
+
+    for (size_t i = 0; i < p->effective.n; i++) {
+        const struct fake_pair *pair = &p->effective.items[i];
+        CLEANUP_FREE char *volume = fake_pve_volume_of(pair->value);
+
+        unused = unused || (fake_pve_is_disk(pair->key) &&
+                            fake_pve_count_volume(&d->pve, volume, true) == 1 &&
+                            fake_pve_count_volume(&d->pve, volume, false) == 0);
+    }
+    return unused && d->r != NULL && d->stuck && d->pve.running && d->pve.harmed_by_others &&
+           d->memory.open && d->memory.stuck && d->told[RECONCILE_TELL_STUCK] > 0;
+}
+
+/* Whatever it still waits for must come in time; here it does. */
+static void go_on(const struct property *p, struct driver *d)
+{
+    driver_settle(d);
+    if (d->pve.problem[0] == '\0' && waits_for_the_stop(p, d)) {
+        d->waited_for_stop = true;
+        fake_pve_stop_by_others(&d->pve);
+        driver_settle(d);
+    }
+    if (d->pve.problem[0] == '\0' && d->r != NULL) {
+        fake_pve_problem(&d->pve, "all is calm, and it is still in state %s",
+                         reconcile_state_name(d->r));
+    }
+}
+
+/* Each disk is in a slot again. */
+static void check_put_back(const struct property *p, struct driver *d)
+{
+    for (size_t i = 0; i < p->effective.n; i++) {
+        const struct fake_pair *pair = &p->effective.items[i];
+        CLEANUP_FREE char *volume = fake_pve_volume_of(pair->value);
+        bool theirs = d->pve.detached != NULL && strstr(d->pve.detached, volume) != NULL;
+
+        if (fake_pve_is_disk(pair->key) && !fake_pve_is_cdrom(pair->value) && !theirs &&
+            fake_pve_count_volume(&d->pve, volume, false) != 1) {
+            fake_pve_problem(&d->pve, "the VM has stopped, and %s is not back", volume);
+        }
+    }
+}
+
 void property_check_calm(const struct property *p, struct driver *d)
 {
     fake_pve_calm(&d->pve);
@@ -244,10 +293,9 @@ void property_check_calm(const struct property *p, struct driver *d)
     d->journal_fails_at = 0;
     d->pve.now_ms += 3600 * 1000;
     d->look = true; /* its own timer, or the next restart */
-    driver_settle(d);
-    if (d->pve.problem[0] == '\0' && d->r != NULL) {
-        fake_pve_problem(&d->pve, "all is calm, and it is still in state %s",
-                         reconcile_state_name(d->r));
+    go_on(p, d);
+    if (d->pve.problem[0] == '\0' && d->waited_for_stop && !d->pve.gone) {
+        check_put_back(p, d);
     }
     if (d->pve.problem[0] == '\0' && !d->pve.running) {
         start_it(d);

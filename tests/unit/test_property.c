@@ -31,36 +31,30 @@ enum { RUNS = 14000, BAD_MAX = 5 };
 struct trial {
     uint64_t seed;
     char *config, *fingerprint, *edited, *volume;
-    bool untidy, start_first, ha, refuse, auditor, raw_start, stop;
-    struct fake_fault faults[FAKE_FAULTS_MAX];
-    size_t n_faults;
-    struct driver_crash crashes[DRIVER_CRASHES_MAX];
-    size_t n_crashes;
-    unsigned journal_fails_at, journal_fails_more;
-    uint64_t dice;
+    bool untidy, start_first;
+    struct driver_trouble trouble;
 };
 
 /* How often what came about, so that a test of nothing is noticed. */
 static struct {
     unsigned runs, requests, struck, deaths, records, holds, our_starts, moved, reverted, stuck,
-        done, refused, failed, undone;
+        done, refused, failed, undone, late, waited;
 } seen;
 
 /* --- a trial ---------------------------------------------------------------------------------- */
 
-static void roll_faults(struct gen *g, struct trial *t)
+static void roll_trouble(struct gen *g, struct driver_trouble *t)
 {
     static const unsigned counts[] = {0, 0, 1, 1, 2, 3, 5, 8};
 
-    t->n_faults = counts[gen_roll(g, ARRAY_SIZE(counts))];
-    for (size_t i = 0; i < t->n_faults; i++) {
-        t->faults[i].at = 1 + gen_roll(g, 40);
-        t->faults[i].kind = (enum fake_fault_kind)gen_roll(g, FAULT_KINDS);
-    }
-    t->n_crashes = gen_one_in(g, 2) ? 0 : gen_roll(g, DRIVER_CRASHES_MAX);
-    for (size_t i = 0; i < t->n_crashes; i++) {
-        t->crashes[i] = (struct driver_crash){1 + gen_roll(g, 70), gen_one_in(g, 2)};
-    }
+    t->ha = gen_one_in(g, 12);
+    t->refuse = gen_one_in(g, 8);
+    t->raw_start = gen_one_in(g, 10);
+    t->auditor = gen_one_in(g, 4);
+    t->stop = gen_one_in(g, 4);
+    t->dice = gen_bits(g);
+    driver_roll_faults(g, t, counts[gen_roll(g, ARRAY_SIZE(counts))]);
+    driver_roll_crashes(g, t, gen_one_in(g, 2) ? 0 : gen_roll(g, DRIVER_CRASHES_MAX), 70);
     if (gen_one_in(g, 10)) {
         t->journal_fails_at = 1 + gen_roll(g, 10);
         t->journal_fails_more = gen_one_in(g, 2) ? 0 : gen_roll(g, 30);
@@ -99,13 +93,9 @@ static void trial_init(struct trial *t, uint64_t seed)
         free(tidy);
     }
     t->start_first = gen_one_in(&g, 2);
-    t->ha = gen_one_in(&g, 12);
-    t->refuse = gen_one_in(&g, 8);
-    t->raw_start = gen_one_in(&g, 10);
-    roll_faults(&g, t);
-    t->dice = gen_bits(&g);
-    t->auditor = gen_one_in(&g, 4);
-    t->stop = gen_one_in(&g, 4);
+    roll_trouble(&g, &t->trouble);
+    t->trouble.edited = t->edited;
+    t->trouble.volume = t->volume;
 }
 
 static void trial_fini(struct trial *t)
@@ -122,20 +112,7 @@ static void set_up(const struct trial *t, struct driver *d)
     if (t->untidy) {
         d->pve.raw = str_dup(t->config);
     }
-    d->pve.edited_fingerprint = t->edited;
-    d->pve.volume = t->volume;
-    d->pve.ha_managed = t->ha;
-    d->pve.auditor = t->auditor;
-    d->on_error = t->refuse ? FINGERPRINT_ERROR_REFUSE : FINGERPRINT_ERROR_START;
-    d->pve.dice = t->dice;
-    memcpy(d->pve.faults, t->faults, sizeof(d->pve.faults));
-    d->pve.n_faults = t->n_faults;
-    memcpy(d->crashes, t->crashes, sizeof(d->crashes));
-    d->n_crashes = t->n_crashes;
-    d->raw_start_in_crash = t->raw_start;
-    d->stop_in_crash = t->stop;
-    d->journal_fails_at = t->journal_fails_at;
-    d->journal_fails_more = t->journal_fails_more;
+    driver_meet(d, &t->trouble);
     d->quiet = true;
 }
 
@@ -172,46 +149,24 @@ static void play(const struct trial *t, struct driver *d)
 /* --- what is shown -----------------------------------------------------------------------------
  */
 
-static void print_line(const char *line)
-{
-    printf("    %s\n", line);
-}
-
 /* `again` plays the trial once more. */
 static void show(const struct trial *t, const char *problem,
                  void (*again)(const struct trial *t, struct driver *d))
 {
     struct driver d;
-    char *text;
 
     printf(
         "PROBLEM: %s\nrepeat with: PROPERTY_SEED=%llu PROPERTY_RUNS=1 build/tests/test_property\n",
         problem, (unsigned long long)t->seed);
     printf("--- the VM%s:\n%s--- its fingerprint:\n%s\n", t->untidy ? ", edited by hand" : "",
            t->config, t->fingerprint);
-    printf("--- %s%s%s%s%s%s; volume that goes away: %s\n", t->start_first ? "start" : "early",
-           t->ha ? ", HA" : "", t->refuse ? ", on_error: refuse" : "",
-           t->raw_start ? ", started while dead" : "", t->stop ? ", stopped while dead" : "",
-           t->auditor ? ", with Sys.Audit" : "", t->volume == NULL ? "(none)" : t->volume);
-    for (size_t i = 0; i < t->n_faults; i++) {
-        printf("    %s at request %u\n", fake_fault_name(t->faults[i].kind), t->faults[i].at);
-    }
-    for (size_t i = 0; i < t->n_crashes; i++) {
-        printf("    killed %s action %u\n", t->crashes[i].after ? "after" : "before",
-               t->crashes[i].at);
-    }
-    if (t->journal_fails_at != 0) {
-        printf("    records %u to %u not written\n", t->journal_fails_at,
-               t->journal_fails_at + t->journal_fails_more);
-    }
+    printf("--- %s", t->start_first ? "start" : "early");
+    driver_explain(&t->trouble);
     printf("--- what happened:\n");
     set_up(t, &d);
-    d.trace = print_line;
+    d.trace = driver_print_line;
     again(t, &d);
-    text = fake_pve_text(&d.pve);
-    printf("--- the VM in the end:\n%s\n", text == NULL ? "(gone)" : text);
-    free(text);
-    driver_fini(&d);
+    driver_show_end(&d);
 }
 
 static void count(const struct driver *d)
@@ -226,6 +181,8 @@ static void count(const struct driver *d)
     seen.moved += d->pve.n_moved;
     seen.reverted += d->told[RECONCILE_TELL_REVERTED];
     seen.stuck += d->told[RECONCILE_TELL_STUCK];
+    seen.late += d->pve.n_landed;
+    seen.waited += d->waited_for_stop;
     seen.done += d->outcome == RECONCILE_DONE || d->outcome == RECONCILE_IN_SYNC;
     seen.refused += d->outcome == RECONCILE_REFUSED;
     seen.failed += d->outcome == RECONCILE_FAILED;
@@ -234,18 +191,10 @@ static void count(const struct driver *d)
 /* The same runs each time, so that no landing hangs on dice; a campaign gives a seed of its own. */
 #define FIRST_SEED 1795700000000000
 
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    uint64_t value;
-
-    return text != NULL && str_to_u64(text, UINT64_MAX, &value) ? value : otherwise;
-}
-
 static void no_vm_is_harmed_by_any_circumstance(void **state)
 {
-    uint64_t first = number_of("PROPERTY_SEED", FIRST_SEED);
-    uint64_t runs = number_of("PROPERTY_RUNS", RUNS);
+    uint64_t first = driver_number("PROPERTY_SEED", FIRST_SEED);
+    uint64_t runs = driver_number("PROPERTY_RUNS", RUNS);
     unsigned bad = 0;
 
     (void)state;
@@ -271,13 +220,14 @@ static void no_vm_is_harmed_by_any_circumstance(void **state)
         "%u in sync, %u refused, %u failed\n",
         seen.runs, seen.requests, seen.struck, seen.deaths, seen.records, seen.moved, seen.holds,
         seen.our_starts, seen.reverted, seen.stuck, seen.done, seen.refused, seen.failed);
+    printf("%u calls carried out late, %u VMs waited for their stop\n", seen.late, seen.waited);
     assert_int_equal(bad, 0);
     if (runs >= RUNS) {
         /* A generator that makes nothing of interest would prove nothing. */
         assert_true(seen.moved > runs / 4 && seen.holds > runs / 10 && seen.struck > runs / 2 &&
                     seen.deaths > runs / 10 && seen.our_starts > runs / 20 &&
                     seen.reverted > runs / 1000 && seen.stuck > runs / 1000 &&
-                    seen.done > runs / 4 && seen.refused > 0);
+                    seen.done > runs / 4 && seen.refused > 0 && seen.late > runs / 100);
     }
 }
 
@@ -341,8 +291,8 @@ static void leave_alone(struct trial *t)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < t->n_faults && t->seed % 2 == 1; i++) {
-        switch ((int)t->faults[i].kind) {
+    for (size_t i = 0; i < t->trouble.n_faults && t->seed % 2 == 1; i++) {
+        switch ((int)t->trouble.faults[i].kind) {
         case FAULT_EDITED_OTHER:
         case FAULT_EDITED_SAME:
         case FAULT_EDITED_DISK:
@@ -350,18 +300,18 @@ static void leave_alone(struct trial *t)
         case FAULT_DETACHED:
             break;
         default:
-            t->faults[kept++] = t->faults[i];
+            t->trouble.faults[kept++] = t->trouble.faults[i];
         }
     }
-    t->n_faults = kept;
-    t->n_crashes = t->seed % 2 == 0 ? 0 : t->n_crashes;
-    t->journal_fails_at = 0;
+    t->trouble.n_faults = kept;
+    t->trouble.n_crashes = t->seed % 2 == 0 ? 0 : t->trouble.n_crashes;
+    t->trouble.journal_fails_at = 0;
 }
 
 static void undo_restores_the_file(void **state)
 {
-    uint64_t first = number_of("PROPERTY_SEED", FIRST_SEED);
-    uint64_t runs = number_of("PROPERTY_RUNS", RUNS) / 8;
+    uint64_t first = driver_number("PROPERTY_SEED", FIRST_SEED);
+    uint64_t runs = driver_number("PROPERTY_RUNS", RUNS) / 8;
     unsigned bad = 0;
 
     (void)state;
@@ -393,7 +343,7 @@ int main(void)
     };
 
     if (getenv("PROPERTY_DUMP") != NULL) {
-        property_dump(number_of("PROPERTY_SEED", 1), number_of("PROPERTY_DUMP", 1));
+        property_dump(driver_number("PROPERTY_SEED", 1), driver_number("PROPERTY_DUMP", 1));
         return 0;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);

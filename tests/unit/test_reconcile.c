@@ -378,7 +378,7 @@ static void half_a_move_is_taken_back_from_a_running_vm_too(void **state)
     set_up(&d, TWO_DISKS);
     fault(&d, 9, FAULT_STARTED_RAW); /* between our look and our call */
     fault(&d, 10, FAULT_VOLUME_BLINKS);
-    d.crashes[0] = (struct driver_crash){16, true};
+    d.crashes[0] = (struct driver_crash){16, DRIVER_DIES_AFTER};
     d.n_crashes = 1;
     driver_run(&d, RECONCILE_FOR_FINGERPRINT);
     assert_int_equal(d.lives, 1);

@@ -20,28 +20,16 @@
 #include "driver.h"
 #include "scenarios.h"
 
-enum { RUNS = 3000 };
+enum { RUNS = 3000, FIRST_SEED = 1795700000 }; /* the same each time: no landing hangs on dice */
 
 static const char hold[] = "{\"format\":1,\"since\":\"t\",\"by\":\"root\"}";
 
-/* Counted from the beginning of the undo. */
 struct experiment {
     const struct scenario *scenario;
-    struct fake_fault faults[FAKE_FAULTS_MAX];
-    size_t n_faults;
-    struct driver_crash crashes[DRIVER_CRASHES_MAX];
-    size_t n_crashes;
-    unsigned journal_fails_at;
-    bool raw_start;
-    uint64_t dice;
+    struct driver_trouble trouble; /* of the undo */
 };
 
 static unsigned total_runs, undone, left, n_bad;
-
-static void print_line(const char *line)
-{
-    printf("%s\n", line);
-}
 
 /* An order that named what is not there has had no effect, and PVE does not take it any more. */
 static void drop_absent(struct fake_pve *pve)
@@ -89,18 +77,7 @@ static char *rewrite(const struct experiment *x, struct driver *d)
 
 static void undo(const struct experiment *x, struct driver *d)
 {
-    d->pve.edited_fingerprint = x->scenario->edited;
-    d->pve.volume = x->scenario->volumes[0];
-    d->pve.dice = x->dice;
-    memcpy(d->pve.faults, x->faults, sizeof(d->pve.faults));
-    d->pve.n_faults = x->n_faults;
-    d->pve.n_requests = 0;
-    memcpy(d->crashes, x->crashes, sizeof(d->crashes));
-    d->n_crashes = x->n_crashes;
-    d->raw_start_in_crash = x->raw_start;
-    d->journal_fails_at = x->journal_fails_at == 0 ? 0 : d->records + x->journal_fails_at;
-    d->actions = 0;
-    d->hold = hold;
+    driver_meet(d, &x->trouble);
     d->pve.may_undo = true;
     d->outcome = RECONCILE_UNDER_WAY;
     assert_true(driver_undo(d));
@@ -113,15 +90,15 @@ static bool is_ours_alone(const struct experiment *x, const struct driver *d)
         FAULT_UNREACHABLE, FAULT_LOST_BEFORE,  FAULT_LOST_AFTER, FAULT_LOCK_TIMEOUT,
         FAULT_CHECKSUM,    FAULT_VM_LOCKED,    FAULT_FORBIDDEN,  FAULT_VOLUME_BLINKS,
         FAULT_FP_REMOVED,  FAULT_STORAGE_AWAY, FAULT_FP_EDITED,  FAULT_FP_BROKEN,
-        FAULT_OVERLOAD,    FAULT_GARBAGE,
+        FAULT_OVERLOAD,    FAULT_GARBAGE,      FAULT_LATE,
     };
-    bool alone = !d->pve.gone && !d->ended_running && !x->raw_start;
+    bool alone = !d->pve.gone && !d->ended_running && !x->trouble.raw_start;
 
-    for (size_t i = 0; i < x->n_faults; i++) {
+    for (size_t i = 0; i < x->trouble.n_faults; i++) {
         bool found = false;
 
         for (size_t j = 0; j < ARRAY_SIZE(passing); j++) {
-            found = found || x->faults[i].kind == passing[j];
+            found = found || x->trouble.faults[i].kind == passing[j];
         }
         alone = alone && found;
     }
@@ -157,43 +134,26 @@ static void judge(const struct experiment *x, struct driver *d, const char *befo
         fake_pve_problem(&d->pve, "half undone, and nobody was told");
     }
     /* Deaths alone keep no undo from its end. */
-    if (!back && x->n_faults == 0 && x->journal_fails_at == 0 &&
+    if (!back && x->trouble.n_faults == 0 && x->trouble.journal_fails_at == 0 &&
         !(as_left && driver_count_records(d, "begin") == 1)) {
         fake_pve_problem(&d->pve, "an undo that was begun has not come to its end");
     }
-}
-
-static void explain(const struct experiment *x)
-{
-    printf("scenario '%s'%s", x->scenario->name, x->raw_start ? ", started while dead" : "");
-    for (size_t i = 0; i < x->n_faults; i++) {
-        printf(", %s at request %u", fake_fault_name(x->faults[i].kind), x->faults[i].at);
-    }
-    for (size_t i = 0; i < x->n_crashes; i++) {
-        printf(", crash %s action %u", x->crashes[i].after ? "after" : "before", x->crashes[i].at);
-    }
-    if (x->journal_fails_at != 0) {
-        printf(", record %u not written", x->journal_fails_at);
-    }
-    printf("\n");
 }
 
 static void show(const struct experiment *x)
 {
     struct driver d;
 
-    explain(x);
+    printf("scenario '%s'", x->scenario->name);
+    driver_explain(&x->trouble);
     if (getenv("UNDO_TRACE") != NULL) {
         CLEANUP_FREE char *before = text_before(x);
         CLEANUP_FREE char *rewritten = rewrite(x, &d);
-        CLEANUP_FREE char *after = NULL;
 
-        d.trace = print_line;
+        printf("--- before\n%s--- rewritten\n%s--- what happened\n", before, rewritten);
+        d.trace = driver_print_line;
         undo(x, &d);
-        after = fake_pve_text(&d.pve);
-        printf("--- before\n%s--- rewritten\n%s--- after\n%s", before, rewritten,
-               after == NULL ? "(gone)\n" : after);
-        driver_fini(&d);
+        driver_show_end(&d);
     }
 }
 
@@ -224,7 +184,13 @@ static void run_and_check(const struct experiment *x, unsigned *ret_actions, uns
 
 static struct experiment base_of(size_t scenario)
 {
-    return (struct experiment){.scenario = &scenarios[scenario], .dice = 88172645463325252u};
+    const struct scenario *s = &scenarios[scenario];
+
+    return (struct experiment){.scenario = s,
+                               .trouble = {.edited = s->edited,
+                                           .volume = s->volumes[0],
+                                           .hold = hold,
+                                           .dice = 88172645463325252u}};
 }
 
 static void dying_at_every_action_ends_in_the_configuration_from_before(void **state)
@@ -238,10 +204,11 @@ static void dying_at_every_action_ends_in_the_configuration_from_before(void **s
         unsigned actions, requests;
 
         run_and_check(&x, &actions, &requests);
-        x.n_crashes = 1;
-        for (x.crashes[0].at = 1; x.crashes[0].at <= actions; x.crashes[0].at++) {
-            for (int after = 0; after < 2; after++, points++) {
-                x.crashes[0].after = after == 1;
+        x.trouble.n_crashes = 1;
+        for (x.trouble.crashes[0].at = 1; x.trouble.crashes[0].at <= actions;
+             x.trouble.crashes[0].at++) {
+            for (int after = 0; after < DRIVER_DEATHS; after++, points++) {
+                x.trouble.crashes[0].when = (enum driver_death)after;
                 run_and_check(&x, NULL, NULL);
             }
         }
@@ -262,10 +229,11 @@ static void every_fault_at_every_request_ends_well(void **state)
         unsigned actions, requests;
 
         run_and_check(&x, &actions, &requests);
-        x.n_faults = 1;
-        for (x.faults[0].at = 1; x.faults[0].at <= requests; x.faults[0].at++) {
+        x.trouble.n_faults = 1;
+        for (x.trouble.faults[0].at = 1; x.trouble.faults[0].at <= requests;
+             x.trouble.faults[0].at++) {
             for (int kind = 0; kind < FAULT_KINDS; kind++, faults++) {
-                x.faults[0].kind = (enum fake_fault_kind)kind;
+                x.trouble.faults[0].kind = (enum fake_fault_kind)kind;
                 run_and_check(&x, NULL, NULL);
             }
         }
@@ -281,66 +249,37 @@ static void every_record_that_cannot_be_written_ends_well(void **state)
     for (size_t s = 0; s < ARRAY_SIZE(scenarios); s++) {
         struct experiment x = base_of(s);
 
-        for (x.journal_fails_at = 1; x.journal_fails_at < 10; x.journal_fails_at++) {
+        for (x.trouble.journal_fails_at = 1; x.trouble.journal_fails_at < 10;
+             x.trouble.journal_fails_at++) {
             run_and_check(&x, NULL, NULL);
         }
     }
     assert_int_equal(n_bad, 0);
 }
 
-static uint64_t roll_raw(uint64_t *dice) /* xorshift64 */
+static struct experiment random_experiment(uint64_t seed)
 {
-    *dice ^= *dice << 13;
-    *dice ^= *dice >> 7;
-    *dice ^= *dice << 17;
-    return *dice;
-}
+    struct gen g = gen_new(seed);
+    struct experiment x = base_of(gen_roll(&g, ARRAY_SIZE(scenarios)));
 
-static unsigned roll(uint64_t *dice, unsigned sides)
-{
-    return (unsigned)(roll_raw(dice) % sides);
-}
-
-static struct experiment random_experiment(uint64_t *dice)
-{
-    struct experiment x = base_of(roll(dice, ARRAY_SIZE(scenarios)));
-
-    x.dice = roll_raw(dice) | 1;
-    x.raw_start = roll(dice, 10) == 0;
-    x.n_faults = roll(dice, 3);
-    x.n_crashes = roll(dice, 4);
-    for (size_t i = 0; i < x.n_faults; i++) {
-        x.faults[i].at = 1 + roll(dice, 40);
-        x.faults[i].kind = (enum fake_fault_kind)roll(dice, FAULT_KINDS);
-    }
-    for (size_t i = 0; i < x.n_crashes; i++) {
-        x.crashes[i] = (struct driver_crash){1 + roll(dice, 60), roll(dice, 2) == 0};
-    }
+    x.trouble.dice = gen_bits(&g);
+    x.trouble.raw_start = gen_one_in(&g, 10);
+    driver_roll_faults(&g, &x.trouble, gen_roll(&g, 3));
+    driver_roll_crashes(&g, &x.trouble, gen_roll(&g, 4), 60);
     return x;
-}
-
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    uint64_t number = otherwise;
-
-    return text != NULL && str_to_u64(text, UINT64_MAX, &number) ? number : otherwise;
 }
 
 static void faults_and_deaths_at_random_end_well(void **state)
 {
-    uint64_t first = number_of("UNDO_SEED", 1795700000); /* the same each time */
-    uint64_t runs = number_of("UNDO_RUNS", RUNS);
+    uint64_t first = driver_number("UNDO_SEED", FIRST_SEED);
+    uint64_t runs = driver_number("UNDO_RUNS", RUNS);
 
     (void)state;
     n_bad = 0;
     for (uint64_t i = 0; i < runs && n_bad < 10; i++) {
-        uint64_t dice = (first + i) * 0x9E3779B97F4A7C15u + 1;
-        struct experiment x;
+        struct experiment x = random_experiment(first + i);
         unsigned bad = n_bad;
 
-        (void)roll_raw(&dice);
-        x = random_experiment(&dice);
         run_and_check(&x, NULL, NULL);
         if (n_bad > bad) {
             printf("repeat with UNDO_SEED=%llu UNDO_RUNS=1 UNDO_TRACE=1\n",

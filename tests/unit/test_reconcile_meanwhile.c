@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The reconciliation, and what others do to its VM meanwhile: a disk that somebody takes off is his
+ * business, one that a call of ours took off is ours, a VM that somebody started in the middle is
+ * left alone until it stops, and what PVE still has in its hands is waited for.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "driver.h"
+#include "scenarios.h"
+
+enum { TWO_DISKS = 2 };
+
+/* Its requests: status, config and a probe of each disk; then for each of three steps status,
+ * config and the call. */
+enum { FIRST_STEP = 7, SECOND_STEP = 10, LAST_STEP = 13 };
+/* And its actions, of which a record and a reading of the files are some. */
+enum { BEFORE_SECOND_STEP = 13, AT_LAST_STEP = 20, HELD_FIRST_STEP = 11 };
+
+static void set_up(struct driver *d)
+{
+    driver_init(d, scenarios[TWO_DISKS].config, scenarios[TWO_DISKS].fingerprint);
+    d->pve.dice = 1;
+}
+
+static void fault(struct driver *d, unsigned at, enum fake_fault_kind kind)
+{
+    d->pve.faults[d->pve.n_faults++] = (struct fake_fault){at, kind};
+}
+
+static void die(struct driver *d, unsigned at, enum driver_death when)
+{
+    d->crashes[d->n_crashes++] = (struct driver_crash){at, when};
+}
+
+static void tear_down(struct driver *d)
+{
+    if (d->pve.problem[0] == '\0') {
+        driver_check(d, scenarios[TWO_DISKS].volumes);
+    }
+    if (d->pve.problem[0] != '\0') {
+        fail_msg("%s\nrequests:%s", d->pve.problem, d->requests);
+    }
+    driver_fini(d);
+}
+
+/* Somebody stops it at last, and all is as it should be. */
+static void stop_and_settle(struct driver *d, enum reconcile_outcome outcome)
+{
+    assert_true(d->pve.running);
+    d->pve.n_faults = 0;
+    fake_pve_stop_by_others(&d->pve);
+    driver_settle(d);
+    assert_null(d->r);
+    assert_false(d->memory.open);
+    assert_false(d->memory.stuck);
+    assert_int_equal(d->outcome, outcome);
+    assert_non_null(fake_pve_get(&d->pve, "sata0"));
+    assert_non_null(fake_pve_get(&d->pve, "sata1"));
+}
+
+static void a_disk_that_is_taken_off_while_it_is_dead_stays_off(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d);
+    die(&d, BEFORE_SECOND_STEP, DRIVER_DIES_BEFORE);
+    fault(&d, SECOND_STEP - 2, FAULT_DETACHED); /* scsi1, by the next life's first question */
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_int_equal(d.lives, 1);
+    assert_int_equal(d.outcome, RECONCILE_IN_SYNC); /* two disks are not one, so it stays */
+    assert_non_null(fake_pve_get(&d.pve, "unused0"));
+    assert_non_null(fake_pve_get(&d.pve, "scsi0"));
+    assert_null(fake_pve_get(&d.pve, "sata1"));
+    assert_null(fake_pve_get(&d.pve, "scsi1"));
+    assert_int_equal(d.told[RECONCILE_TELL_WARNING], 1);
+    tear_down(&d);
+}
+
+/* Its own step was under way: it may be our half of a move that somebody's start carried out. */
+static void a_disk_whose_move_was_under_way_is_put_back(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d);
+    die(&d, AT_LAST_STEP, DRIVER_DIES_AFTER);
+    fault(&d, LAST_STEP, FAULT_HALF);
+    fault(&d, LAST_STEP + 1, FAULT_EDITED_OTHER); /* any PUT carries the deletion out */
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_int_equal(d.lives, 1);
+    assert_int_equal(driver_count(&d, "put:scsi1"), 3); /* two of them are probes */
+    assert_int_equal(d.outcome, RECONCILE_DONE);
+    assert_non_null(fake_pve_get(&d.pve, "sata1"));
+    tear_down(&d);
+}
+
+static void a_disk_that_is_taken_off_a_running_vm_is_not_ours(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d);
+    fault(&d, FIRST_STEP, FAULT_STARTED_RAW); /* between our look and our call */
+    fault(&d, FIRST_STEP + 2, FAULT_DETACHED);
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_int_equal(d.outcome, RECONCILE_RUNNING);
+    assert_null(d.r);
+    assert_int_equal(d.told[RECONCILE_TELL_STUCK], 0);
+    assert_int_equal(d.told[RECONCILE_TELL_WARNING], 1);
+    d.pve.n_faults = 0;
+    fake_pve_stop_by_others(&d.pve);
+    driver_settle(&d);
+    assert_int_equal(d.outcome, RECONCILE_IN_SYNC);
+    assert_non_null(fake_pve_get(&d.pve, "unused0"));
+    tear_down(&d);
+}
+
+/* Nothing is changed in a running VM, a disk no more than anything else: so it waits, says so, and
+ * puts it right as soon as somebody has stopped it. */
+static void a_vm_that_runs_without_its_disk_waits_for_its_stop(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d);
+    fault(&d, LAST_STEP, FAULT_HALF);
+    fault(&d, LAST_STEP + 1, FAULT_STARTED_RAW); /* which carries the deletion out */
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_non_null(d.r);
+    assert_true(d.stuck && d.memory.open && d.memory.stuck);
+    assert_int_equal(d.told[RECONCILE_TELL_STUCK], 1);
+    assert_non_null(strstr(d.last_failed, "runs WITHOUT its disk scsi1"));
+    assert_non_null(fake_pve_get(&d.pve, "unused0"));
+    stop_and_settle(&d, RECONCILE_DONE);
+    tear_down(&d);
+}
+
+static void a_disk_that_was_unplugged_for_its_move_is_told(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d);
+    fault(&d, LAST_STEP, FAULT_STARTED_RAW);
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_int_equal(d.outcome, RECONCILE_RUNNING);
+    assert_null(fake_pve_get(&d.pve, "scsi1"));
+    assert_int_equal(d.told[RECONCILE_TELL_STUCK], 1);
+    assert_non_null(strstr(d.last_failed, "runs WITHOUT its disk scsi1"));
+    assert_non_null(strstr(d.last_failed, "as sata1"));
+    stop_and_settle(&d, RECONCILE_IN_SYNC);
+    tear_down(&d);
+}
+
+/* Its volume was away in the wrong instant, somebody's change carried the deletion out, and PVE
+ * took the disk out of the boot order: both come back, also where that names what is not there any
+ * more, which PVE refuses. */
+static void a_disk_that_is_put_back_boots_again(void **state)
+{
+    static const char config[] = "boot: order=scsi0;net9;net0\n" SCENARIO_NET
+                                 "scsi0: " SCENARIO_DISK(0) ",size=1G\n"
+                                                            "scsi1: " SCENARIO_DISK(1) ",size=1G\n";
+
+    (void)state;
+    for (unsigned i = 0; i < 32; i++) {
+        struct driver d;
+
+        driver_init(&d, i % 2 == 0 ? scenarios[TWO_DISKS].config : config,
+                    scenarios[TWO_DISKS].fingerprint);
+        d.pve.dice = i + 1;
+        d.pve.volume = scenarios[TWO_DISKS].volumes[0];
+        fault(&d, SECOND_STEP, FAULT_VOLUME_AWAY);
+        fault(&d, SECOND_STEP + 3 + i % 5, FAULT_EDITED_OTHER);
+        die(&d, 24 + i, DRIVER_DIES_AFTER); /* the next one knows of it by the journal alone */
+        driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+        assert_string_equal(d.pve.problem, "");
+        assert_true(d.pve.harmed_by_others);
+        assert_int_equal(d.outcome, RECONCILE_DONE);
+        assert_string_equal(fake_pve_get(&d.pve, "boot"), "order=sata0;net0");
+        tear_down(&d);
+    }
+}
+
+/* PVE waits for the VM's lock, and we not for its answer: not started before that is over. */
+static void a_call_that_comes_late_never_meets_our_start(void **state)
+{
+    static const unsigned steps[] = {FIRST_STEP, SECOND_STEP, LAST_STEP};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(steps) * 64; i++) {
+        struct driver d;
+
+        set_up(&d);
+        d.pve.dice = (i / ARRAY_SIZE(steps) + 1) * 0x9E3779B97F4A7C15u; /* how late */
+        fault(&d, steps[i % ARRAY_SIZE(steps)], FAULT_LATE);
+        driver_start(&d);
+        assert_string_equal(d.pve.problem, "");
+        assert_int_equal(d.pve.n_landed, 1);
+        assert_true(d.pve.running);
+        assert_int_equal(d.pve.our_starts, 1);
+        tear_down(&d);
+    }
+}
+
+/* Its sender died, and the next daemon may not change anything: it can but start the VM as it is.
+ */
+static void one_whose_sender_died_neither(void **state)
+{
+    unsigned landed = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 3 * 64; i++) {
+        struct driver d;
+
+        set_up(&d);
+        d.pve.dice = (i / 3 + 1) * 0x9E3779B97F4A7C15u;
+        die(&d, HELD_FIRST_STEP + i % 3 * 5, DRIVER_DIES_LATE);
+        for (unsigned j = 4; j < 4 + i % 7; j++) {
+            fault(&d, FIRST_STEP + i % 3 * 3 + j, FAULT_FORBIDDEN);
+        }
+        driver_start(&d);
+        assert_int_equal(d.lives, 1);
+        assert_true(d.pve.running);
+        landed += d.pve.n_landed;
+        tear_down(&d);
+    }
+    assert_int_equal(landed, 3 * 64);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_disk_that_is_taken_off_while_it_is_dead_stays_off),
+        cmocka_unit_test(a_disk_whose_move_was_under_way_is_put_back),
+        cmocka_unit_test(a_disk_that_is_taken_off_a_running_vm_is_not_ours),
+        cmocka_unit_test(a_vm_that_runs_without_its_disk_waits_for_its_stop),
+        cmocka_unit_test(a_disk_that_was_unplugged_for_its_move_is_told),
+        cmocka_unit_test(a_disk_that_is_put_back_boots_again),
+        cmocka_unit_test(a_call_that_comes_late_never_meets_our_start),
+        cmocka_unit_test(one_whose_sender_died_neither),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
