@@ -6,6 +6,7 @@
  * leaves no hold behind.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -24,12 +25,11 @@ struct undo_order {
 };
 
 static const struct carry_out_outcome outcomes[] = {
-    {"unchanged", CLI_OK, "nothing to do, it is as it was before", NULL},
+    {"unchanged", CLI_OK, "nothing to do", NULL},
     {"done", CLI_OK, "undone", "to look back: pve-hwid log"},
     {"partial", CLI_DIFFERS, "undone in part", "to look back: pve-hwid log"},
     {"differs", CLI_DIFFERS, "dry run, nothing was changed", "to do it: pve-hwid undo"},
-    {"busy", CLI_BUSY, "nothing was done, the VM runs or is locked",
-     "when it is stopped and unlocked: pve-hwid undo"},
+    {"busy", CLI_BUSY, "nothing was done", "when it is stopped and unlocked: pve-hwid undo"},
     {"refused", CLI_REFUSED, "refused, nothing was done", "to see what was changed: pve-hwid log"},
     {"failed", CLI_ERROR, "failed", "to see how far it came: pve-hwid log"},
 };
@@ -111,8 +111,8 @@ static int ask_first(struct undo_order *order, enum cli_exit *ret_code)
         return 1;
     }
     if (!order->dry_run) {
-        done.detail = done.plan != NULL && done.plan->refusals.n > 0 ? done.plan->refusals.items[0]
-                                                                     : NULL;
+        free(done.detail); /* that it was a dry run; the plan above says the rest */
+        done.detail = NULL;
     }
     call.dry_run = order->dry_run;
     *ret_code = print(&call, &done, NULL);
