@@ -21,17 +21,14 @@ int reconcile_enter_look_read(struct reconcile *r, struct reconcile_action *out)
  */
 enum disk_place { DISK_IN_SLOT, DISK_UNUSED, DISK_NOWHERE };
 
-static enum disk_place find_disk(const struct plan_step *step, const struct pveconf *conf)
+static enum disk_place find_in_section(const struct plan_step *step,
+                                       const struct pveconf_section *section)
 {
-    const struct pveconf_section *main_keys = &conf->sections[0];
     enum disk_place place = DISK_NOWHERE;
     struct drive_slot slot;
 
-    if (step->remove == NULL || step->probe_value == NULL) {
-        return DISK_IN_SLOT;
-    }
-    for (size_t i = 0; i < main_keys->n; i++) {
-        const struct pveconf_key *key = &main_keys->keys[i];
+    for (size_t i = 0; i < section->n; i++) {
+        const struct pveconf_key *key = &section->keys[i];
         bool same = reconcile_same_volume(key->value, step->probe_value);
 
         if (same && drive_slot_parse(key->key, &slot)) {
@@ -42,6 +39,18 @@ static enum disk_place find_disk(const struct plan_step *step, const struct pvec
         }
     }
     return place;
+}
+
+/* A slot that is pending for a VM that runs is one: at the stop the disk is in it. */
+static enum disk_place find_disk(const struct plan_step *step, const struct pveconf *conf)
+{
+    const struct pveconf_section *pending = pveconf_section(conf, PVECONF_PENDING);
+
+    if (step->remove == NULL || step->probe_value == NULL ||
+        (pending != NULL && find_in_section(step, pending) == DISK_IN_SLOT)) {
+        return DISK_IN_SLOT;
+    }
+    return find_in_section(step, &conf->sections[0]);
 }
 
 /* The boot order from before the step that moves the disk, as far as PVE takes it; NULL: there was
