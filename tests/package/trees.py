@@ -197,7 +197,7 @@ NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--privat
 
 def machine(root):
     """A name of its own for each: containers of one name would share a directory in /run."""
-    return "--machine=" + os.path.basename(os.path.dirname(root)).replace("_", "-")
+    return "--machine=" + os.path.basename(os.path.dirname(root)).replace("_", "-").rstrip("-")
 
 
 def in_tree(root, *argv, binds=(), timeout=900, check=True):
