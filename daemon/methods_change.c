@@ -129,17 +129,17 @@ static void dry_run(struct server_call *call, struct methods *methods, const str
                                       "undoes", undoes[0] == '\0' ? NULL : undoes));
 }
 
-/* A VM that never was here has nothing that could fail. */
+/* Where there is no VM, or no fingerprint, nothing can fail half-way. */
 static bool exists(struct server_call *call, struct methods *methods, uint32_t vmid)
 {
     json_auto_t *plan = NULL;
     struct err err = {""};
     int rc = engine_plan(methods->engine, vmid, &plan, &err);
 
-    if (rc == -ESRCH) {
+    if (rc == -ESRCH || rc == -ENOENT) {
         methods_fail(call, vmid, rc, &err);
     }
-    return rc != -ESRCH;
+    return rc != -ESRCH && rc != -ENOENT;
 }
 
 static void method_change(struct server_call *call, struct methods *methods, bool undo)

@@ -21,7 +21,8 @@ static enum cli_exit resume_vm(const struct cli *cli, uint32_t vmid, void *userd
     }
     told = hold_file_tell(
         cli, "Resume", vmid,
-        "the hold is over, but the daemon was not told and looks at the VM later");
+        rc == 0 ? "the hold is over, but the daemon was not told and looks at the VM later"
+                : "the daemon was not told to look at it");
     if (cli->json) {
         return cli_print_json(cli,
                               json_pack("{s:I,s:b,s:b,s:b}", "vmid", (json_int_t)vmid, "on_hold", 0,

@@ -54,7 +54,7 @@ struct dump {
     const char *values[WANTED]; /* first one of each; NULL: not there, or "Not Specified" */
     int smbios, tool;
     bool has_system; /* a type 1 was there */
-    bool has_types;  /* lines with DMI types: all but dmidecode -q */
+    bool has_types;  /* lines with handles or DMI types: all but dmidecode -q */
 };
 
 /* --- the text --------------------------------------------------------------------------------- */
@@ -165,10 +165,12 @@ static void take_line(struct dump *dump, int *type, bool *done, char *whole)
 {
     char *line = whole + strspn(whole, " \t");
     int new_type = parse_type(line);
-    int title = dump->has_types ? -2 : type_of_title(whole);
+    int title;
+
+    dump->has_types = dump->has_types || new_type >= 0 || str_starts(line, "Handle ");
+    title = dump->has_types ? -2 : type_of_title(whole);
 
     if (new_type >= 0) {
-        dump->has_types = true;
         begin_table(dump, type, done, new_type);
     } else if (str_starts(line, "# dmidecode ") && dump->tool == 0) {
         dump->tool = parse_version(line + strlen("# dmidecode "));
