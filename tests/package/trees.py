@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Debian trees, made by mmdebstrap and kept for the next time, and containers booted from them.
 
-A tree is never changed once it is made: what runs, runs in an overlay above it that is thrown away. Kept
-in /var/cache/pve-hwid-tests (PVE_HWID_TEST_CACHE) under a name that has all that it was made from.
+A tree is never changed once it is made: what runs, runs in an overlay above it that is thrown away, below the
+directory that scratch.py gave us. Trees are kept in /var/cache/pve-hwid-tests (PVE_HWID_TEST_CACHE) under a name
+that has all that they were made from.
 """
 import contextlib
 import fcntl
@@ -17,6 +18,10 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import scratch  # noqa: E402  (the path had to be set first)
+
 CACHE = os.environ.get("PVE_HWID_TEST_CACHE", "/var/cache/pve-hwid-tests")
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 # What the package needs and what the simulator needs: so apt installs it without any network.
@@ -85,7 +90,7 @@ def tree(suite, packages):
 @contextlib.contextmanager
 def overlay(lower):
     """A tree to write to, above `lower`."""
-    top = tempfile.mkdtemp(prefix="hwid-tree-", dir="/tmp")
+    top = tempfile.mkdtemp(prefix="hwid-tree-")
     for name in ("upper", "work", "root"):
         os.mkdir(os.path.join(top, name), 0o755)
     root = os.path.join(top, "root")
@@ -122,24 +127,13 @@ def in_tree(root, *argv, binds=(), timeout=900, check=True):
 def make_cgroup(name):
     """A cgroup of its own: nspawn takes the one it is called in, so two containers begun side by side
     would have one tree of services between them, and each stop the other's. None: cannot be had."""
-    with open("/proc/self/mounts", encoding="ascii") as f:
-        tops = [line.split()[1] for line in f if line.split()[2] == "cgroup2"]
-    with open("/proc/self/cgroup", encoding="ascii") as f:
-        here = [line.strip()[3:] for line in f if line.startswith("0::")]
+    # Named after our scratch directory, with which it is removed where we cannot do it ourselves.
+    path = os.path.join(str(scratch.cgroup_of_ours()), f"{os.path.basename(tempfile.gettempdir())}-{name}")
     try:
-        path = os.path.join(tops[0], here[0].lstrip("/"), f"pve-hwid-{name}-{os.getpid()}")
-        os.makedirs(path, exist_ok=True)
-    except (IndexError, OSError):
+        os.mkdir(path)
+    except OSError:
         return None
     return path
-
-
-def remove_cgroup(path):
-    for folder, _, _ in os.walk(path, topdown=False):
-        try:
-            os.rmdir(folder)
-        except OSError:
-            pass        # something in it still ends; it costs nothing
 
 
 class Container:
@@ -201,7 +195,7 @@ class Container:
 
     def forget_cgroup(self):
         if self.cgroup:
-            remove_cgroup(self.cgroup)
+            scratch.remove_cgroup(self.cgroup)
             self.cgroup = None
 
     def end(self):
