@@ -5,7 +5,8 @@
  * timer (names, sizes, times: pmxcfs tells of other nodes' changes by nothing else; a directory
  * that is missing or comes back later is normal). Keeps a small index only, never contents: 10,000
  * fingerprints cost well under 1 MiB. Half-written files are told of once they are whole: a change
- * is reported when size and time have been still for 150 ms.
+ * is reported when size and time have been still for 150 ms; and once more where the time is too
+ * coarse to show a second change (store_index.h).
  */
 #ifndef STORE_H
 #define STORE_H
@@ -64,7 +65,8 @@ int store_read_config(const struct store *store, uint32_t vmid, struct store_fil
  * *ret_unseen that are there and cannot be looked at. -errno: nobody can say; *ret is as before. */
 struct store_index;
 int store_scan_configs(const struct store *store, struct store_index *ret, size_t *ret_unseen);
-/* The same of one; 0: not on this node. */
-int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp);
+/* The same of item->vmid alone; stamp 0: not on this node. */
+struct store_item;
+int store_stamp_config(const struct store *store, struct store_item *item);
 
 #endif

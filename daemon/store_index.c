@@ -8,12 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/str.h"
 #include "io/file.h"
 
-enum { NAME_SIZE = sizeof("4294967295.json") };
+enum {
+    NAME_SIZE = sizeof("4294967295.json"),
+    LONG_PAST_S = 600, /* no two clocks of one cluster differ by so much */
+};
 
 void store_index_fini(struct store_index *index)
 {
@@ -113,18 +117,27 @@ static uint64_t stamp_of(const struct stat *st)
     return hash != 0 ? hash : 1;
 }
 
-int store_stamp(int dir_fd, uint32_t vmid, const char *suffix, uint64_t *ret_stamp)
+/* Whole seconds, by chance or not. What is long past by any clock is as it is; so the first look at
+ * ten thousand configurations is no reason to read them all a second time. */
+static bool is_young(const struct stat *st)
+{
+    return st->st_mtim.tv_nsec == 0 && st->st_mtim.tv_sec > time(NULL) - LONG_PAST_S;
+}
+
+int store_stamp(int dir_fd, const char *suffix, struct store_item *item)
 {
     char name[NAME_SIZE];
     struct stat st;
 
-    (void)snprintf(name, sizeof(name), "%u%s", vmid, suffix); /* fits by NAME_SIZE */
+    (void)snprintf(name, sizeof(name), "%u%s", item->vmid, suffix); /* fits by NAME_SIZE */
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        *ret_stamp = stamp_of(&st);
+        item->stamp = stamp_of(&st);
+        item->young = is_young(&st);
         return 0;
     }
     if (errno == ENOENT) {
-        *ret_stamp = 0;
+        item->stamp = 0;
+        item->young = false;
         return 0;
     }
     return -errno;
@@ -147,7 +160,7 @@ static int scan_entry(int dir_fd, const char *name, const char *suffix, struct s
     if (item.vmid == 0) {
         return 0;
     }
-    rc = store_stamp(dir_fd, item.vmid, suffix, &item.stamp);
+    rc = store_stamp(dir_fd, suffix, &item);
     if (rc < 0 && unseen != NULL) {
         (*unseen)++;
     } else if (rc < 0 || item.stamp == 0) {

@@ -120,18 +120,6 @@ static int read_hold(const struct hook *hook, struct facts *facts)
     return 0;
 }
 
-static int read_facts(const struct hook *hook, struct facts *facts, struct err *err)
-{
-    int rc;
-
-    facts->settings = hook->settings;
-    if (read_hold(hook, facts) < 0) {
-        return err_oom(err);
-    }
-    rc = read_config(hook, facts, err);
-    return rc == 0 ? read_fingerprint(hook, facts, err) : rc;
-}
-
 /*
  * Does a start with hardware that is known to differ have to be refused? The administrator may have
  * asked so in two ways: by on_drift, which needs no daemon to be obeyed; or by on_error, which an
@@ -202,10 +190,8 @@ static int say_hold(const struct hook *hook, const char *why, const struct facts
     return WIRE_HOOK_GO;
 }
 
-static int compare(const struct hook *hook, const char *why, const struct facts *facts,
-                   struct err *err)
+static int compare(const struct hook *hook, const char *why, struct facts *facts, struct err *err)
 {
-    struct plan_input input = {.vmid = hook->call.vmid, .fp = facts->fp};
     CLEANUP(pveconf_freep) struct pveconf *next = NULL;
     CLEANUP(plan_freep) struct plan *plan = NULL;
     int rc;
@@ -215,8 +201,15 @@ static int compare(const struct hook *hook, const char *why, const struct facts 
     if (pveconf_apply_pending(facts->conf, &next) < 0) {
         return err_oom(err);
     }
-    input.conf = next;
-    rc = plan_make(&input, &plan, err);
+    if (hook_refuse_lost_disk(hook, why, next)) {
+        return WIRE_HOOK_REFUSE;
+    }
+    rc = read_fingerprint(hook, facts, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = plan_make(&(struct plan_input){.vmid = hook->call.vmid, .conf = next, .fp = facts->fp},
+                   &plan, err);
     if (rc < 0) {
         return rc;
     }
@@ -238,7 +231,11 @@ static int decide(const struct hook *hook, const char *why, struct facts *facts,
     enum guard_verdict verdict;
     int rc;
 
-    rc = read_facts(hook, facts, err);
+    facts->settings = hook->settings;
+    if (read_hold(hook, facts) < 0) {
+        return err_oom(err);
+    }
+    rc = read_config(hook, facts, err);
     if (rc < 0) {
         return rc;
     }

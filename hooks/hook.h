@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "core/notes.h"
+#include "core/pveconf.h"
 #include "core/settings.h"
 #include "core/wire.h"
 
@@ -47,6 +48,8 @@ bool hook_hold_file(const struct hook *hook, bool local, char path[HOOK_PATH_SIZ
 bool hook_former(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_storages(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_config(const struct hook *hook, char path[HOOK_PATH_SIZE]);
+/* The daemon's change journal of this VM. */
+bool hook_journal(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 
 /* context.c: what only a child of the start worker and root can see, into hook->call. */
 void hook_read_context(struct hook *hook);
@@ -66,5 +69,10 @@ int hook_run_former(const struct hook *hook);
 
 /* fallback.c: pre-start without a daemon. `why` there is none, in a few words. The exit code. */
 int hook_decide_alone(const struct hook *hook, const char *why);
+
+/* lost.c: is a disk of this VM gone from its configuration because a move of ours was cut off in
+ * the middle? Then says so, and returns true: the start is refused. A journal that cannot be read
+ * is none (law 9). `conf`: as of the next start. */
+bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struct pveconf *conf);
 
 #endif

@@ -34,6 +34,7 @@ HOOK = "/usr/libexec/pve-hwid/pve-hwid-hook"
 STUB = "/usr/libexec/pve-hwid/removed-hook"
 STEPS = {"arrive": [], "live": [], "boot": [], "leave": []}
 NEW_DEB = OLD_DEB = None
+SLOW = 4        # seconds; told, since all of this is waited for
 
 
 def step(stage):
@@ -652,10 +653,12 @@ def main():
     prepare()
     failed = 0
     for function in STEPS[sys.argv[1]]:
-        name = function.__name__.replace("_", " ")
+        name, began = function.__name__.replace("_", " "), time.monotonic()
         try:
             function()
             print(f"ok {name}", flush=True)
+            if time.monotonic() - began > SLOW:
+                print(f"# took {time.monotonic() - began:.0f} s", flush=True)
         except Exception as why:    # pylint: disable=broad-except  (the others are told all the same)
             failed = 1
             print(f"not ok {name} - {' '.join(str(why).split())[-1500:]}")
