@@ -81,11 +81,20 @@ static enum cli_exit print(const struct carry_out *call, const struct carried_ou
     }
     code = carry_out_print(call, done);
     if (hold != NULL) {
+        CLEANUP_FREE char *local = out_local_times(hold);
+
         out_printf(&call->cli->out, OUT_PLAIN,
                    "VM %u is %s.\nTo have it as its fingerprint says again: pve-hwid resume %u\n",
-                   (unsigned)call->vmid, hold, (unsigned)call->vmid);
+                   (unsigned)call->vmid, local != NULL ? local : hold, (unsigned)call->vmid);
     }
     return code;
+}
+
+/* NULL: none, or no memory; then the plan tells it. */
+static char *refusal_of(const struct carried_out *done)
+{
+    return done->plan != NULL && done->plan->refusals.n > 0 ? str_dup(done->plan->refusals.items[0])
+                                                            : NULL;
 }
 
 /* Would it be done? 1: yes; 0: *ret_code is the end of it, and told. */
@@ -111,8 +120,12 @@ static int ask_first(struct undo_order *order, enum cli_exit *ret_code)
         return 1;
     }
     if (!order->dry_run) {
-        free(done.detail); /* that it was a dry run; the plan above says the rest */
-        done.detail = NULL;
+        free(done.detail); /* that it was a dry run */
+        done.detail = refusal_of(&done);
+        if (done.detail != NULL && !order->cli->json && done.plan->refusals.n == 1) {
+            plan_free(done.plan); /* that is all it says */
+            done.plan = NULL;
+        }
     }
     call.dry_run = order->dry_run;
     *ret_code = print(&call, &done, NULL);

@@ -26,6 +26,7 @@ void record_memory_fini(struct record_memory *memory)
     free(memory->settled_why);
     free(memory->last_time);
     free(memory->held_time);
+    free(memory->hold_why);
     *memory = (struct record_memory){0};
 }
 
@@ -147,6 +148,7 @@ int record_apply(struct record_memory *memory, const json_t *record)
         return str_replace(&memory->settled_why, NULL);
     } else if (str_equal(type, "hold") || str_equal(type, "resume")) {
         memory->hold_noted = str_equal(type, "hold");
+        return str_replace(&memory->hold_why, memory->hold_noted ? text_of(record, "why") : NULL);
     }
     return 0;
 }

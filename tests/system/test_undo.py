@@ -296,7 +296,7 @@ def test_an_identity_that_another_vm_has_by_now_does_not_come_back():
         wait_for("VM 110 is that machine", lambda: smbios(node.conf(110)["smbios1"]).get("uuid") == UUID, 30)
         before = whole(node)
         result = verb(node, "undo", "105", undo, code=5)
-        contains(result.stdout, "VM 110", "undo")
+        contains(result.stderr, "VM 110", "undo")
         equal(verb(node, "undo", "105", undo, "--dry-run", code=5).returncode, 5, "dry run")
         equal(whole(node), before, "configuration")
         # What is nobody else's goes back as ever.
