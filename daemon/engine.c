@@ -459,6 +459,7 @@ void engine_free(struct engine *engine)
     engine_survey_free(engine);
     claims_free(engine->claims);
     free(engine->to_load);
+    free(engine->unread);
     sd_event_source_disable_unref(engine->queue_source);
     sd_event_source_disable_unref(engine->machines_timer);
     store_free(engine->store);

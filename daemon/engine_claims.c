@@ -40,7 +40,35 @@ static int list_fingerprints(struct engine *engine)
     return rc;
 }
 
+/* An error of the moment says nothing about the VM: what was known of it stands, and it is read
+ * again. */
+static bool may_pass(int rc)
+{
+    switch (-rc) {
+    case EIO:
+    case ENOTCONN: /* pmxcfs went away in between */
+    case ECONNABORTED:
+    case ESTALE:
+    case ETIMEDOUT:
+    case EMFILE:
+    case ENFILE:
+        return true;
+    default: /* not an enum of ours */
+        return false;
+    }
+}
+
 /* --- fingerprints ----------------------------------------------------------------------------- */
+
+static int read_later(struct engine *engine, uint32_t vmid)
+{
+    if (vec_reserve(&engine->unread, engine->n_unread, &engine->cap_unread,
+                    sizeof(engine->unread[0])) < 0) {
+        return -ENOMEM;
+    }
+    engine->unread[engine->n_unread++] = vmid;
+    return 0;
+}
 
 /* One that cannot be used claims nothing: nothing is changed by it. 0 or -ENOMEM. */
 static int read_fingerprint(struct engine *engine, uint32_t vmid)
@@ -51,6 +79,9 @@ static int read_fingerprint(struct engine *engine, uint32_t vmid)
     CLEANUP(store_file_fini) struct store_file file = {0};
     int rc = store_read_fingerprint(engine->store, vmid, &file, NULL);
 
+    if (may_pass(rc)) {
+        return read_later(engine, vmid);
+    }
     rc = rc < 0 ? rc : fingerprint_parse(file.text, file.len, &fp, NULL);
     rc = rc < 0 ? rc : identity_of_fingerprint(fp, &id);
     if (rc == -ENOMEM) {
@@ -61,6 +92,20 @@ static int read_fingerprint(struct engine *engine, uint32_t vmid)
         return 0;
     }
     return claims_set(engine->claims, &owner, &id, 1);
+}
+
+static void read_again(struct engine *engine)
+{
+    CLEANUP_FREE uint32_t *vmids = STEAL(engine->unread);
+    size_t n = engine->n_unread;
+
+    engine->n_unread = engine->cap_unread = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (read_fingerprint(engine, vmids[i]) < 0) {
+            engine_claims_restart(engine);
+            return;
+        }
+    }
 }
 
 void engine_claims_fingerprint(struct engine *engine, uint32_t vmid)
@@ -83,11 +128,18 @@ int engine_claims_bind(struct vm *vm)
 
 /* --- this node's configurations --------------------------------------------------------------- */
 
+/* By which the same file is known again; 0: by none, so that it is read at the next look, too. */
+static uint64_t lasting_stamp(const struct store_item *item)
+{
+    return item->recent ? 0 : item->stamp;
+}
+
 static int set_config(struct engine *engine, const struct store_item *item,
                       const struct pveconf *conf)
 {
     const struct pveconf_section *pending = pveconf_section(conf, PVECONF_PENDING);
-    struct claims_owner owner = {.vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = item->stamp};
+    struct claims_owner owner = {
+        .vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = lasting_stamp(item)};
     struct identity ids[2] = {{0}, {0}}; /* what runs, and what will: both count */
     int rc = identity_of_config(conf, &ids[0]);
 
@@ -101,15 +153,19 @@ static int set_config(struct engine *engine, const struct store_item *item,
     return rc;
 }
 
-/* 0 or -ENOMEM. What cannot be read claims nothing, as PVE would start nothing with it. */
+/* 0, 1 (not now: as last known) or -ENOMEM. What can never be read claims nothing, as PVE would
+ * start nothing with it. */
 static int read_config(struct engine *engine, const struct store_item *item)
 {
     const struct claims_owner nothing = {
-        .vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = item->stamp};
+        .vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = lasting_stamp(item)};
     CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
     CLEANUP(store_file_fini) struct store_file file = {0};
     int rc = store_read_config(engine->store, item->vmid, &file, NULL);
 
+    if (may_pass(rc)) {
+        return 1;
+    }
     rc = rc < 0 ? rc : pveconf_parse(file.text, file.len, &conf, NULL);
     if (rc == -ENOMEM) {
         return rc;
@@ -152,7 +208,7 @@ static bool recheck(struct engine *engine, uint32_t vmid)
     struct claims_owner owner;
     bool here = claims_find(engine->claims, vmid, CLAIMS_CONFIG, &owner) && owner.node == NULL;
 
-    if (store_stamp_config(engine->store, vmid, &item.stamp) < 0) {
+    if (store_stamp_config(engine->store, &item) < 0) {
         return false;
     }
     if (item.stamp == 0 && here) {
@@ -167,7 +223,7 @@ void engine_claims_changed(struct engine *engine, uint32_t vmid)
 {
     struct store_item item = {.vmid = vmid};
 
-    if (store_stamp_config(engine->store, vmid, &item.stamp) == 0 && item.stamp != 0) {
+    if (store_stamp_config(engine->store, &item) == 0 && item.stamp != 0) {
         (void)read_config(engine, &item); /* no memory: it is not known, and read again */
     }
 }
@@ -222,6 +278,8 @@ static int read_configs(struct engine *engine, int64_t ms)
             return 1;
         }
         rc = read_config(engine, &found.items[i]);
+        unseen += rc > 0;
+        rc = rc > 0 ? 0 : rc;
     }
     if (rc == 0) {
         drop_gone(engine, &found);
@@ -266,6 +324,7 @@ bool engine_claims_refresh(struct engine *engine)
     if (!engine->loaded) {
         return engine_claims_load(engine, PATIENTLY_MS) == 0;
     }
+    read_again(engine);
     if (engine->configs_ms != 0 && engine_now() - engine->configs_ms < ENGINE_CONFIGS_FRESH_MS) {
         return false;
     }

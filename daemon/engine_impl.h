@@ -135,6 +135,8 @@ struct engine {
     struct claims *claims; /* who has which identity */
     uint32_t *to_load;     /* fingerprints not read yet since the start */
     size_t n_to_load, next_to_load;
+    uint32_t *unread; /* fingerprints that could not be read the last time */
+    size_t n_unread, cap_unread;
     bool listed;           /* to_load is all there are */
     bool loaded;           /* all of them, and all configurations, have been read */
     int64_t configs_ms;    /* when this node's configurations were last looked at; 0: never */

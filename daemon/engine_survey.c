@@ -114,6 +114,16 @@ static void let_go(struct engine *engine)
     }
 }
 
+static void set_gap(struct engine *engine, const char *gap)
+{
+    if (claims_set_gap(engine->claims, gap) < 0) {
+        (void)claims_set_gap(engine->claims, NULL); /* without memory nothing is said */
+    }
+    if (gap != NULL) {
+        engine_say(engine, 0, LOG_NOTICE, MESSAGE_OTHERS_UNKNOWN, "%s", gap);
+    }
+}
+
 /* The sentence where something is missing; NULL: all is known, or no memory. */
 static char *describe_gap(const struct survey *survey)
 {
@@ -128,12 +138,7 @@ static void note_gap(struct engine *engine)
 {
     CLEANUP_FREE char *gap = describe_gap(engine->survey);
 
-    if (claims_set_gap(engine->claims, gap) < 0) {
-        (void)claims_set_gap(engine->claims, NULL); /* without memory nothing is said */
-    }
-    if (gap != NULL) {
-        engine_say(engine, 0, LOG_NOTICE, MESSAGE_OTHERS_UNKNOWN, "%s", gap);
-    }
+    set_gap(engine, gap);
 }
 
 static void end(struct engine *engine, bool complete)
@@ -363,14 +368,14 @@ void engine_survey_in(struct engine *engine, unsigned seconds)
 static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct engine *engine = userdata;
-    struct survey *survey = engine->survey;
 
     (void)source, (void)usec;
-    if (survey->unread == 0) {
-        survey->unread = 1;
-        (void)str_replace(&survey->why, "asking PVE's API takes long"); /* no memory: no reason */
+    if (engine->survey->unread > 0) {
+        note_gap(engine);
+    } else { /* of the moment: the end of the survey takes it away again */
+        set_gap(engine, "whether a VM of another node has this identity is not fully known: asking "
+                        "PVE's API takes long");
     }
-    note_gap(engine);
     let_go(engine);
     return 0;
 }

@@ -63,8 +63,9 @@ int store_read_config(const struct store *store, uint32_t vmid, struct store_fil
 /* Which configurations there are on this node now, and a stamp of each (store_index.h); 0 for those
  * *ret_unseen that are there and cannot be looked at. -errno: nobody can say; *ret is as before. */
 struct store_index;
+struct store_item;
 int store_scan_configs(const struct store *store, struct store_index *ret, size_t *ret_unseen);
-/* The same of one; 0: not on this node. */
-int store_stamp_config(const struct store *store, uint32_t vmid, uint64_t *ret_stamp);
+/* The same of item->vmid; stamp 0: not on this node. */
+int store_stamp_config(const struct store *store, struct store_item *item);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A sorted array of VMIDs, each with a stamp: a hash of size and times of its file. 16 bytes a file
+ * A sorted array of VMIDs, each with a stamp: a hash of size and times of its file. 24 bytes a file
  * and no contents, so that thousands of fingerprints cost nothing worth mentioning. For the
  * store, and for engine_claims.c, which watches this node's configurations by it.
  */
 #ifndef STORE_INDEX_H
 #define STORE_INDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct store_item {
     uint32_t vmid;
     uint32_t due;   /* of an item that waits: ms, wraps; see store.c */
     uint64_t stamp; /* 0: no such file */
+    bool recent;    /* changed so lately that one more change may leave the stamp as it is */
 };
 
 struct store_index {
@@ -34,6 +36,8 @@ void store_index_remove(struct store_index *index, uint32_t vmid);
 uint32_t store_vmid_of(const char *name, const char *suffix);
 /* The stamp of VMID.json in that directory; 0: not there. -errno: nobody can say. */
 int store_stamp(int dir_fd, uint32_t vmid, const char *suffix, uint64_t *ret_stamp);
+/* The same into item->stamp and item->recent, of item->vmid. */
+int store_stamp_item(int dir_fd, const char *suffix, struct store_item *item);
 /* All VMID.json of that directory. On failure *ret is as before. One that is there and cannot be
  * looked at is a failure, or, where ret_unseen asks for their number, has the stamp 0. */
 int store_scan(int dir_fd, const char *suffix, struct store_index *ret, size_t *ret_unseen);

@@ -269,6 +269,100 @@ def test_configuration_that_cannot_be_looked_at_keeps_nobody_down():
         contains(node.log_text(), "cannot be looked at", "log")
 
 
+def look_again(node):
+    """A check in which the configurations of this node are looked at, which is once a second."""
+    time.sleep(1.1)
+    node.hwid("check", "105")
+
+
+def write_at(node, vmid, when, text):
+    """With that time of the file; another node's clock, or one second for two changes."""
+    os.utime(node.set_conf(vmid, text), (when, when))
+
+
+def test_second_change_within_the_same_second_is_seen():
+    """Same length, same time: as on pmxcfs, which keeps whole seconds."""
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 106):
+            node.vm(vmid, imported(vmid))
+        node.fingerprint(105, small_fingerprint())
+        when = int(time.time()) + 3600      # recent for as long as this test lasts
+        text = node.read(node.conf_path(106)).replace(smbios_line(node, 106), f"smbios1: {OWN}")
+        write_at(node, 106, when, text)
+        node.start_daemon(wrapper=shim(WHOLE_SECONDS="1"), early=0)
+        look_again(node)
+        equal(node.hwid_json("check", "105")["vms"][0]["state"], "differs", "state of VM 105")
+        write_at(node, 106, when, text.replace(OWN, CARRIES))
+        refused(node, 105, "VM 106 carries uuid " + UUID)
+
+
+def test_configuration_of_long_ago_is_read_once():
+    """What is certain is not read again each time: with ten thousand VMs that would take seconds."""
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 106):
+            node.vm(vmid, imported(vmid))
+        node.fingerprint(105, small_fingerprint())
+        write_at(node, 106, int(time.time()) - 3600, node.read(node.conf_path(106)))
+        node.start_daemon(wrapper=shim(WHOLE_SECONDS="1", EIO_FILE=node.path("eio")), early=0)
+        look_again(node)
+        node.write("eio", "106.conf")
+        look_again(node)
+        lacks(node.log_text(), "cannot be looked at", "log")
+
+
+def smbios_line(node, vmid):
+    return next(x for x in node.read(node.conf_path(vmid)).splitlines() if x.startswith("smbios1:"))
+
+
+def test_error_of_the_moment_takes_no_claim_away():
+    """A configuration that gives an error when it is read is as last known, and read again."""
+    with checked_node(qemu="stub") as node:
+        node.vm(105, imported())
+        node.vm(106, imported(106, smbios1=CARRIES))
+        node.fingerprint(105, small_fingerprint())
+        node.start_daemon(wrapper=shim(EIO_FILE=node.path("eio")), early=0)
+        refused(node, 105, "VM 106 carries uuid " + UUID)
+        node.write("eio", "106.conf")
+        node.set_conf(106, node.read(node.conf_path(106)).replace(CARRIES, OWN))
+        look_again(node)
+        contains(node.log_text(), "cannot be looked at", "log")
+        refused(node, 105, "VM 106 carries uuid " + UUID)
+        os.unlink(node.path("eio"))
+        wait_for("it is read again", lambda: node.hwid_json(
+            "check", "105")["vms"][0]["state"] == "differs", 15, 0.5)
+
+
+def test_fingerprint_that_gives_an_error_claims_what_it_did():
+    with checked_node(qemu="stub") as node:
+        for vmid in (105, 106):
+            node.vm(vmid, imported(vmid))
+            node.fingerprint(vmid, small_fingerprint(), twin=True)
+        node.start_daemon(wrapper=shim(EIO_FILE=node.path("eio")), early=0)
+        refused(node, 105, "VM 106")
+        node.write("eio", "106.json")
+        looks = node.log_text().count("VM 106")
+        node.fingerprint(106, small_fingerprint(source={"kind": "vmx"}))
+        wait_for("the change was noticed", lambda: node.log_text().count("VM 106") > looks, 15)
+        refused(node, 105, "VM 106")
+        os.unlink(node.path("eio"))
+        wait_for("it is read again", lambda: node.hwid_json(
+            "check", "105")["vms"][0]["state"] == "differs", 15, 0.5)
+
+
+def test_note_of_a_survey_that_takes_long_goes_with_its_end():
+    with checked_node(qemu="stub") as node:
+        node.vm_elsewhere(204, {"smbios1": OWN})
+        for vmid in (105, 106):
+            node.vm(vmid, imported(vmid))
+            node.fingerprint(vmid, small_fingerprint())
+        # Longer than the 15 s for which a change waits, shorter than the 20 s after which we give up.
+        faults(node, {"path": "/cluster/resources", "action": "delay", "seconds": 17.5, "nth": 1})
+        node.start_daemon(early=0)
+        equal(node.hwid("apply", "105").returncode, 0, "exit code of apply")
+        wait_for("the log tells", lambda: "takes long" in node.log_text(), 5)
+        wait_for("the note is gone", lambda: "not fully known" not in notes_of(node, 106), 20, 0.5)
+
+
 def test_reused_number_is_refused_until_it_is_adopted():
     with checked_node(qemu="stub") as node:
         node.vm(105, imported())
