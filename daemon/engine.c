@@ -457,9 +457,7 @@ void engine_free(struct engine *engine)
     free(engine->summaries);
     free(engine->queue);
     engine_survey_free(engine);
-    claims_free(engine->claims);
-    free(engine->to_load);
-    free(engine->unread);
+    engine_claims_fini(engine);
     sd_event_source_disable_unref(engine->queue_source);
     sd_event_source_disable_unref(engine->machines_timer);
     store_free(engine->store);

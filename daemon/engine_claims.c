@@ -5,7 +5,10 @@
  * turn of the event loop; after that only what changed. Fingerprints are watched by the store. The
  * configurations are not: PVE tells of no change that another node makes. They are looked at when
  * it matters, which is when a VM would be given something: names, sizes and times of the directory,
- * at most once a second, and only what changed is read.
+ * at most once a second, and only what changed is read, or may have (store_index.h).
+ *
+ * What cannot be read for the moment is as it was: a claim that is dropped for an I/O error could
+ * be given to somebody else.
  */
 #include <errno.h>
 #include <syslog.h>
@@ -15,6 +18,15 @@
 #include "engine_impl.h"
 #include "message_ids.h"
 #include "store_index.h"
+
+void engine_claims_fini(struct engine *engine)
+{
+    claims_free(engine->claims);
+    free(engine->to_load);
+    store_index_fini(&engine->young);
+    store_index_fini(&engine->unread);
+    sd_event_source_disable_unref(engine->unread_timer);
+}
 
 void engine_claims_restart(struct engine *engine)
 {
@@ -40,34 +52,25 @@ static int list_fingerprints(struct engine *engine)
     return rc;
 }
 
-/* An error of the moment says nothing about the VM: what was known of it stands, and it is read
- * again. */
-static bool may_pass(int rc)
-{
-    switch (-rc) {
-    case EIO:
-    case ENOTCONN: /* pmxcfs went away in between */
-    case ECONNABORTED:
-    case ESTALE:
-    case ETIMEDOUT:
-    case EMFILE:
-    case ENFILE:
-        return true;
-    default: /* not an enum of ours */
-        return false;
-    }
-}
-
 /* --- fingerprints ----------------------------------------------------------------------------- */
 
-static int read_later(struct engine *engine, uint32_t vmid)
+/* An error of the moment, and not of what the file is: not there, not trusted, too long. */
+static bool may_pass(int rc)
 {
-    if (vec_reserve(&engine->unread, engine->n_unread, &engine->cap_unread,
-                    sizeof(engine->unread[0])) < 0) {
-        return -ENOMEM;
+    return rc != -ENOENT && rc != -EPERM && rc != -EACCES && rc != -ELOOP && rc != -EINVAL &&
+           rc != -EFBIG && rc != -ENOTDIR && rc != -EISDIR && rc != -ENXIO;
+}
+
+static int on_unread(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* Without memory or timer it is read when it changes. */
+static void read_later(struct engine *engine, uint32_t vmid)
+{
+    (void)store_index_add(&engine->unread, vmid);
+    if (engine->unread_timer == NULL) {
+        (void)sd_event_add_time_relative(engine->event, &engine->unread_timer, CLOCK_MONOTONIC,
+                                         ENGINE_UNREAD_S * 1000000, 0, on_unread, engine);
     }
-    engine->unread[engine->n_unread++] = vmid;
-    return 0;
 }
 
 /* One that cannot be used claims nothing: nothing is changed by it. 0 or -ENOMEM. */
@@ -79,9 +82,11 @@ static int read_fingerprint(struct engine *engine, uint32_t vmid)
     CLEANUP(store_file_fini) struct store_file file = {0};
     int rc = store_read_fingerprint(engine->store, vmid, &file, NULL);
 
-    if (may_pass(rc)) {
-        return read_later(engine, vmid);
+    if (rc < 0 && rc != -ENOMEM && may_pass(rc)) {
+        read_later(engine, vmid);
+        return 0;
     }
+    store_index_remove(&engine->unread, vmid);
     rc = rc < 0 ? rc : fingerprint_parse(file.text, file.len, &fp, NULL);
     rc = rc < 0 ? rc : identity_of_fingerprint(fp, &id);
     if (rc == -ENOMEM) {
@@ -94,20 +99,6 @@ static int read_fingerprint(struct engine *engine, uint32_t vmid)
     return claims_set(engine->claims, &owner, &id, 1);
 }
 
-static void read_again(struct engine *engine)
-{
-    CLEANUP_FREE uint32_t *vmids = STEAL(engine->unread);
-    size_t n = engine->n_unread;
-
-    engine->n_unread = engine->cap_unread = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (read_fingerprint(engine, vmids[i]) < 0) {
-            engine_claims_restart(engine);
-            return;
-        }
-    }
-}
-
 void engine_claims_fingerprint(struct engine *engine, uint32_t vmid)
 {
     if (read_fingerprint(engine, vmid) < 0) {
@@ -115,6 +106,26 @@ void engine_claims_fingerprint(struct engine *engine, uint32_t vmid)
     }
     engine->refused_again = true;
     engine_queue_kick(engine);
+}
+
+/* Its VM is looked at too: what it could not be told is perhaps to be done now. */
+static int on_unread(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct engine *engine = userdata;
+    struct store_index again = engine->unread;
+
+    (void)source, (void)usec;
+    engine->unread = (struct store_index){0};
+    engine->unread_timer = sd_event_source_disable_unref(engine->unread_timer);
+    for (size_t i = 0; i < again.n; i++) {
+        engine_claims_fingerprint(engine, again.items[i].vmid);
+        if (store_index_find(&engine->unread, again.items[i].vmid) == NULL) {
+            /* No memory: at its next start or stop. */
+            (void)engine_enqueue(engine, again.items[i].vmid, RECONCILE_FOR_RETRY);
+        }
+    }
+    store_index_fini(&again);
+    return 0;
 }
 
 int engine_claims_bind(struct vm *vm)
@@ -128,18 +139,11 @@ int engine_claims_bind(struct vm *vm)
 
 /* --- this node's configurations --------------------------------------------------------------- */
 
-/* By which the same file is known again; 0: by none, so that it is read at the next look, too. */
-static uint64_t lasting_stamp(const struct store_item *item)
-{
-    return item->recent ? 0 : item->stamp;
-}
-
 static int set_config(struct engine *engine, const struct store_item *item,
                       const struct pveconf *conf)
 {
     const struct pveconf_section *pending = pveconf_section(conf, PVECONF_PENDING);
-    struct claims_owner owner = {
-        .vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = lasting_stamp(item)};
+    struct claims_owner owner = {.vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = item->stamp};
     struct identity ids[2] = {{0}, {0}}; /* what runs, and what will: both count */
     int rc = identity_of_config(conf, &ids[0]);
 
@@ -153,24 +157,54 @@ static int set_config(struct engine *engine, const struct store_item *item,
     return rc;
 }
 
-/* 0, 1 (not now: as last known) or -ENOMEM. What can never be read claims nothing, as PVE would
- * start nothing with it. */
+/* It was read after `begun`: is that what it stays, as long as its stamp is the same? */
+static void note_age(struct engine *engine, const struct store_item *item, int64_t begun)
+{
+    struct store_item *young = store_index_find(&engine->young, item->vmid);
+
+    if (young != NULL && young->stamp == item->stamp) {
+        if ((int32_t)((uint32_t)begun - young->due) >= 0) {
+            store_index_remove(&engine->young, item->vmid); /* that was the last time */
+        }
+        return;
+    }
+    if (!item->young) {
+        store_index_remove(&engine->young, item->vmid);
+        return;
+    }
+    young = store_index_add(&engine->young, item->vmid);
+    if (young == NULL) {
+        claims_drop(engine->claims, item->vmid, CLAIMS_CONFIG); /* not known: it is read again */
+        return;
+    }
+    young->stamp = item->stamp;
+    young->due = (uint32_t)begun + STORE_YOUNG_MS;
+}
+
+enum { UNREAD = 1 }; /* an error of the moment: what was known stands, and it is read again */
+
+/* 0, UNREAD or -ENOMEM. What makes no sense claims nothing, as PVE would start nothing with it. */
 static int read_config(struct engine *engine, const struct store_item *item)
 {
     const struct claims_owner nothing = {
-        .vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = lasting_stamp(item)};
+        .vmid = item->vmid, .where = CLAIMS_CONFIG, .stamp = item->stamp};
     CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
     CLEANUP(store_file_fini) struct store_file file = {0};
+    int64_t begun = engine_now();
     int rc = store_read_config(engine->store, item->vmid, &file, NULL);
 
-    if (may_pass(rc)) {
-        return 1;
+    if (rc == -EACCES || rc == -EPERM || (rc < 0 && rc != -ENOMEM && may_pass(rc))) {
+        return UNREAD; /* PVE, which is root, starts it all the same */
     }
     rc = rc < 0 ? rc : pveconf_parse(file.text, file.len, &conf, NULL);
     if (rc == -ENOMEM) {
         return rc;
     }
-    return rc < 0 ? claims_set(engine->claims, &nothing, NULL, 0) : set_config(engine, item, conf);
+    rc = rc < 0 ? claims_set(engine->claims, &nothing, NULL, 0) : set_config(engine, item, conf);
+    if (rc == 0) {
+        note_age(engine, item, begun);
+    }
+    return rc;
 }
 
 static bool is_known(const struct engine *engine, const struct store_item *item)
@@ -178,11 +212,12 @@ static bool is_known(const struct engine *engine, const struct store_item *item)
     struct claims_owner owner;
 
     return claims_find(engine->claims, item->vmid, CLAIMS_CONFIG, &owner) && owner.node == NULL &&
-           owner.stamp == item->stamp;
+           owner.stamp == item->stamp && store_index_find(&engine->young, item->vmid) == NULL;
 }
 
 static void drop_config(struct engine *engine, uint32_t vmid)
 {
+    store_index_remove(&engine->young, vmid);
     claims_drop(engine->claims, vmid, CLAIMS_CONFIG);
     engine_survey_doubt(engine);
 }
@@ -218,7 +253,7 @@ static bool recheck(struct engine *engine, uint32_t vmid)
     return item.stamp != 0 && !is_known(engine, &item) && read_config(engine, &item) == 0;
 }
 
-/* Whatever the stamp says: on pmxcfs a file that changes twice in a second may have the same. */
+/* Whatever the stamp says. */
 void engine_claims_changed(struct engine *engine, uint32_t vmid)
 {
     struct store_item item = {.vmid = vmid};
@@ -278,8 +313,10 @@ static int read_configs(struct engine *engine, int64_t ms)
             return 1;
         }
         rc = read_config(engine, &found.items[i]);
-        unseen += rc > 0;
-        rc = rc > 0 ? 0 : rc;
+        if (rc == UNREAD) {
+            unseen++;
+            rc = 0;
+        }
     }
     if (rc == 0) {
         drop_gone(engine, &found);
@@ -324,7 +361,6 @@ bool engine_claims_refresh(struct engine *engine)
     if (!engine->loaded) {
         return engine_claims_load(engine, PATIENTLY_MS) == 0;
     }
-    read_again(engine);
     if (engine->configs_ms != 0 && engine_now() - engine->configs_ms < ENGINE_CONFIGS_FRESH_MS) {
         return false;
     }

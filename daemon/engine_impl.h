@@ -14,6 +14,7 @@
 #include "counters.h"
 #include "engine.h"
 #include "store.h"
+#include "store_index.h"
 #include "worker.h"
 
 struct journal;
@@ -35,6 +36,7 @@ enum {
     ENGINE_CONFIGS_FRESH_MS = 1000, /* a look at all configurations of this node is good for that */
     ENGINE_LOAD_STEP_MS = 5,        /* of reading all files, per turn of the event loop */
     ENGINE_LOAD_HOOK_MS = 700,      /* what a hook may wait for it */
+    ENGINE_UNREAD_S = 5,            /* until a fingerprint that gave an error is read again */
 };
 
 /* As in conf/io.pvehwid.varlink, type VmState. */
@@ -135,13 +137,14 @@ struct engine {
     struct claims *claims; /* who has which identity */
     uint32_t *to_load;     /* fingerprints not read yet since the start */
     size_t n_to_load, next_to_load;
-    uint32_t *unread; /* fingerprints that could not be read the last time */
-    size_t n_unread, cap_unread;
-    bool listed;           /* to_load is all there are */
-    bool loaded;           /* all of them, and all configurations, have been read */
-    int64_t configs_ms;    /* when this node's configurations were last looked at; 0: never */
-    size_t unseen_configs; /* of this node, when they were last looked at */
-    bool refused_again;    /* what was refused may not be any more: look when the queue is empty */
+    bool listed;              /* to_load is all there are */
+    bool loaded;              /* all of them, and all configurations, have been read */
+    int64_t configs_ms;       /* when this node's configurations were last looked at; 0: never */
+    size_t unseen_configs;    /* of this node, when they were last looked at */
+    struct store_index young; /* configurations that may change under the stamp they were read by */
+    struct store_index unread; /* fingerprints that could not be read: claimed is what was */
+    sd_event_source *unread_timer;
+    bool refused_again; /* what was refused may not be any more: look when the queue is empty */
     struct survey *survey;
 };
 
@@ -221,6 +224,7 @@ int engine_recover_hold(struct vm *vm, struct err *err);
 int engine_recover(struct engine *engine, struct err *err);
 
 /* --- engine_claims.c --- */
+void engine_claims_fini(struct engine *engine);
 void engine_claims_restart(struct engine *engine); /* all files are to be read */
 /* Reads on, until all is known or that many ms have gone by (engine->loaded tells). <0: no memory,
  * or nobody can say now. */

@@ -8,8 +8,12 @@
  * of the time. Before a change, where the last survey is not fresh, the list is asked for and only
  * those are read that are new, have moved, or stand in the way of a VM that waits. What cannot be
  * had is a gap: plans say so in a note, and nobody is kept from anything by it (law 9).
+ *
+ * The two questions go to two nodes, where there are two: one that hangs, for as long as our
+ * patience with the API lasts, must not keep us from what the others have.
  */
 #include <errno.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "base/str.h"
@@ -37,12 +41,14 @@ struct reading {
 struct survey {
     struct pve_call *list_call;
     struct survey_vms vms;
-    size_t next; /* of vms, to be read */
+    bool *taken; /* for each of vms: asked for, or not to be */
+    size_t next; /* before this one all are taken */
     struct reading readings[PARALLEL];
     bool under_way;
     bool all;                    /* read them all; else what is new or in the way */
     struct claims_rivals rivals; /* to be read in any case */
     struct notes away;           /* nodes that did not answer in this survey */
+    struct notes heard;          /* nodes that did */
     size_t unread;               /* VMs whose configuration could not be had */
     char *why;                   /* of the first one */
     int64_t begun_ms, ended_ms;  /* of the last one; 0: never */
@@ -64,6 +70,14 @@ int engine_survey_new(struct engine *engine)
     return 0;
 }
 
+static void forget_list(struct survey *survey)
+{
+    survey_vms_fini(&survey->vms);
+    free(survey->taken);
+    survey->taken = NULL;
+    survey->next = 0;
+}
+
 void engine_survey_free(struct engine *engine)
 {
     struct survey *survey = engine->survey;
@@ -77,9 +91,10 @@ void engine_survey_free(struct engine *engine)
     }
     sd_event_source_disable_unref(survey->timer);
     sd_event_source_disable_unref(survey->limit);
-    survey_vms_fini(&survey->vms);
+    forget_list(survey);
     claims_rivals_fini(&survey->rivals);
     notes_fini(&survey->away);
+    notes_fini(&survey->heard);
     free(survey->why);
     free(survey);
     engine->survey = NULL;
@@ -114,8 +129,23 @@ static void let_go(struct engine *engine)
     }
 }
 
-static void set_gap(struct engine *engine, const char *gap)
+/* `late`: some may be missing, since it is not over yet. NULL: all is known, or no memory. */
+static char *describe_gap(const struct survey *survey, bool late)
 {
+    const char *why = survey->why;
+
+    if (survey->unread == 0 && !late) {
+        return NULL;
+    }
+    why = why == NULL && late ? "asking PVE's API takes long" : why;
+    return str_printf("whether a VM of another node has this identity is not fully known: %s",
+                      why == NULL ? "PVE's API did not tell" : why);
+}
+
+static void note_gap(struct engine *engine, bool late)
+{
+    CLEANUP_FREE char *gap = describe_gap(engine->survey, late);
+
     if (claims_set_gap(engine->claims, gap) < 0) {
         (void)claims_set_gap(engine->claims, NULL); /* without memory nothing is said */
     }
@@ -124,36 +154,18 @@ static void set_gap(struct engine *engine, const char *gap)
     }
 }
 
-/* The sentence where something is missing; NULL: all is known, or no memory. */
-static char *describe_gap(const struct survey *survey)
-{
-    if (survey->unread == 0) {
-        return NULL;
-    }
-    return str_printf("whether a VM of another node has this identity is not fully known: %s",
-                      survey->why == NULL ? "PVE's API did not tell" : survey->why);
-}
-
-static void note_gap(struct engine *engine)
-{
-    CLEANUP_FREE char *gap = describe_gap(engine->survey);
-
-    set_gap(engine, gap);
-}
-
 static void end(struct engine *engine, bool complete)
 {
     struct survey *survey = engine->survey;
     int64_t took = engine_now() - survey->begun_ms;
     unsigned next = complete ? ALL_EVERY_S : RETRY_S;
 
-    note_gap(engine);
+    note_gap(engine, false); /* also takes back what on_limit() said meanwhile */
     survey->under_way = false;
     survey->doubt = false;
     survey->ended_ms = engine_now();
     claims_rivals_fini(&survey->rivals);
-    survey_vms_fini(&survey->vms);
-    survey->next = 0;
+    forget_list(survey);
     if (survey->all) {
         engine_survey_in(engine,
                          next > took * SHARE / 1000 ? next : (unsigned)(took * SHARE / 1000));
@@ -177,10 +189,28 @@ static void miss(struct survey *survey, const char *node, const struct api_reply
 /* --- one VM after the other --------------------------------------------------------------------
  */
 
-static bool is_away(const struct survey *survey, const char *node)
+static bool is_among(const struct notes *nodes, const char *node)
 {
-    for (size_t i = 0; i < survey->away.n; i++) {
-        if (str_equal(survey->away.items[i], node)) {
+    for (size_t i = 0; i < nodes->n; i++) {
+        if (str_equal(nodes->items[i], node)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No memory: it is asked more, or less, than need be. */
+static void add_node(struct notes *nodes, const char *node)
+{
+    if (!is_among(nodes, node)) {
+        (void)notes_add(nodes, "%s", node);
+    }
+}
+
+static bool is_being_asked(const struct survey *survey, const char *node)
+{
+    for (size_t i = 0; i < PARALLEL; i++) {
+        if (survey->readings[i].call != NULL && str_equal(survey->readings[i].vm.node, node)) {
             return true;
         }
     }
@@ -208,6 +238,7 @@ static void on_config(void *userdata, const struct api_reply *reply)
 
     reading->call = NULL;
     if (reply->result == API_OK) {
+        add_node(&survey->heard, vm->node);
         if (take_config(reading->engine, vm, reply->data) < 0) {
             miss(survey, vm->node, &(struct api_reply){.message = (char[]){"no usable answer"}});
         }
@@ -217,7 +248,7 @@ static void on_config(void *userdata, const struct api_reply *reply)
         miss(survey, vm->node, reply);
         /* One that is down is not asked again for each of its VMs: that would take minutes. */
         if (reply->result != API_REFUSED || reply->status >= 502) {
-            (void)notes_add(&survey->away, "%s", vm->node); /* no memory: it takes minutes */
+            add_node(&survey->away, vm->node);
         }
     }
     ask_on(reading->engine);
@@ -240,21 +271,48 @@ static bool is_wanted(const struct engine *engine, const struct survey_vm *vm)
     return false;
 }
 
-/* The next VM that is to be read; NULL: no more. */
+/* Is number `i` of the list still to be read? What is not, or cannot be had, is done with. */
+static bool is_left(struct engine *engine, size_t i)
+{
+    struct survey *survey = engine->survey;
+    const struct survey_vm *vm = &survey->vms.items[i];
+
+    if (survey->taken[i]) {
+        return false;
+    }
+    if (!is_wanted(engine, vm)) {
+        survey->taken[i] = true;
+    } else if (is_among(&survey->away, vm->node)) {
+        survey->taken[i] = true;
+        survey->unread++;
+    }
+    return !survey->taken[i];
+}
+
+/* The next VM that is to be read, of a node that is not being asked if there is one; two questions
+ * to one node only if that has answered before. NULL: no more, or not now. */
 static const struct survey_vm *next_vm(struct engine *engine)
 {
     struct survey *survey = engine->survey;
+    size_t found = survey->vms.n;
 
-    while (survey->next < survey->vms.n) {
-        const struct survey_vm *vm = &survey->vms.items[survey->next++];
+    for (size_t i = survey->next; i < survey->vms.n; i++) {
+        const char *node = survey->vms.items[i].node;
 
-        if (is_wanted(engine, vm) && is_away(survey, vm->node)) {
-            survey->unread++;
-        } else if (is_wanted(engine, vm)) {
-            return vm;
+        if (!is_left(engine, i)) {
+            survey->next += i == survey->next;
+        } else if (!is_being_asked(survey, node)) {
+            found = i;
+            break;
+        } else if (found == survey->vms.n && is_among(&survey->heard, node)) {
+            found = i;
         }
     }
-    return NULL;
+    if (found == survey->vms.n) {
+        return NULL;
+    }
+    survey->taken[found] = true;
+    return &survey->vms.items[found];
 }
 
 static void ask_on(struct engine *engine)
@@ -311,6 +369,12 @@ static void on_list(void *userdata, const struct api_reply *reply)
         end(engine, false);
         return;
     }
+    survey->taken = calloc(survey->vms.n + 1, sizeof(survey->taken[0]));
+    if (survey->taken == NULL) {
+        miss(survey, NULL, &(struct api_reply){.message = (char[]){"out of memory"}});
+        end(engine, false);
+        return;
+    }
     drop_gone(engine);
     ask_on(engine);
 }
@@ -320,7 +384,10 @@ static void begin(struct engine *engine, bool all)
     struct survey *survey = engine->survey;
 
     if (survey->under_way) {
-        survey->next = all && !survey->all ? 0 : survey->next;
+        if (all && !survey->all && survey->taken != NULL) { /* what was passed over is wanted now */
+            memset(survey->taken, 0, survey->vms.n * sizeof(survey->taken[0]));
+            survey->next = 0;
+        }
         survey->all = survey->all || all;
         return;
     }
@@ -331,6 +398,7 @@ static void begin(struct engine *engine, bool all)
     free(survey->why);
     survey->why = NULL;
     notes_fini(&survey->away);
+    notes_fini(&survey->heard);
     survey->begun_ms = engine_now();
     if (engine_send(engine, requests_vms(), on_list, engine, &survey->list_call) < 0) {
         survey->list_call = NULL;
@@ -370,12 +438,7 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
     struct engine *engine = userdata;
 
     (void)source, (void)usec;
-    if (engine->survey->unread > 0) {
-        note_gap(engine);
-    } else { /* of the moment: the end of the survey takes it away again */
-        set_gap(engine, "whether a VM of another node has this identity is not fully known: asking "
-                        "PVE's API takes long");
-    }
+    note_gap(engine, true);
     let_go(engine);
     return 0;
 }

@@ -60,6 +60,7 @@ void store_free(struct store *store)
         sd_event_source_disable_unref(dir->watch);
         store_index_fini(&dir->index);
         store_index_fini(&dir->waiting);
+        store_index_fini(&dir->young);
         free(dir->path);
         free(dir->alive);
     }

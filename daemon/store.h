@@ -5,7 +5,8 @@
  * timer (names, sizes, times: pmxcfs tells of other nodes' changes by nothing else; a directory
  * that is missing or comes back later is normal). Keeps a small index only, never contents: 10,000
  * fingerprints cost well under 1 MiB. Half-written files are told of once they are whole: a change
- * is reported when size and time have been still for 150 ms.
+ * is reported when size and time have been still for 150 ms; and once more where the time is too
+ * coarse to show a second change (store_index.h).
  */
 #ifndef STORE_H
 #define STORE_H
@@ -63,9 +64,9 @@ int store_read_config(const struct store *store, uint32_t vmid, struct store_fil
 /* Which configurations there are on this node now, and a stamp of each (store_index.h); 0 for those
  * *ret_unseen that are there and cannot be looked at. -errno: nobody can say; *ret is as before. */
 struct store_index;
-struct store_item;
 int store_scan_configs(const struct store *store, struct store_index *ret, size_t *ret_unseen);
-/* The same of item->vmid; stamp 0: not on this node. */
+/* The same of item->vmid alone; stamp 0: not on this node. */
+struct store_item;
 int store_stamp_config(const struct store *store, struct store_item *item);
 
 #endif

@@ -16,9 +16,7 @@
 
 enum {
     NAME_SIZE = sizeof("4294967295.json"),
-    /* pmxcfs keeps whole seconds, and those of the node that wrote: a file may change twice within
-     * one of them. The rest is for clocks of other nodes that are behind ours. */
-    RECENT_S = 10,
+    LONG_PAST_S = 600, /* no two clocks of one cluster differ by so much */
 };
 
 void store_index_fini(struct store_index *index)
@@ -119,16 +117,14 @@ static uint64_t stamp_of(const struct stat *st)
     return hash != 0 ? hash : 1;
 }
 
-/* A time that lies ahead is recent, too: nobody knows when it was. */
-static bool is_recent(const struct stat *st)
+/* Whole seconds, by chance or not. What is long past by any clock is as it is; so the first look at
+ * ten thousand configurations is no reason to read them all a second time. */
+static bool is_young(const struct stat *st)
 {
-    time_t changed = st->st_mtim.tv_sec > st->st_ctim.tv_sec ? st->st_mtim.tv_sec
-                                                             : st->st_ctim.tv_sec;
-
-    return changed > time(NULL) - RECENT_S;
+    return st->st_mtim.tv_nsec == 0 && st->st_mtim.tv_sec > time(NULL) - LONG_PAST_S;
 }
 
-int store_stamp_item(int dir_fd, const char *suffix, struct store_item *item)
+int store_stamp(int dir_fd, const char *suffix, struct store_item *item)
 {
     char name[NAME_SIZE];
     struct stat st;
@@ -136,26 +132,15 @@ int store_stamp_item(int dir_fd, const char *suffix, struct store_item *item)
     (void)snprintf(name, sizeof(name), "%u%s", item->vmid, suffix); /* fits by NAME_SIZE */
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         item->stamp = stamp_of(&st);
-        item->recent = is_recent(&st);
+        item->young = is_young(&st);
         return 0;
     }
     if (errno == ENOENT) {
         item->stamp = 0;
-        item->recent = false;
+        item->young = false;
         return 0;
     }
     return -errno;
-}
-
-int store_stamp(int dir_fd, uint32_t vmid, const char *suffix, uint64_t *ret_stamp)
-{
-    struct store_item item = {.vmid = vmid};
-    int rc = store_stamp_item(dir_fd, suffix, &item);
-
-    if (rc == 0) {
-        *ret_stamp = item.stamp;
-    }
-    return rc;
 }
 
 static int compare_items(const void *a, const void *b)
@@ -175,7 +160,7 @@ static int scan_entry(int dir_fd, const char *name, const char *suffix, struct s
     if (item.vmid == 0) {
         return 0;
     }
-    rc = store_stamp_item(dir_fd, suffix, &item);
+    rc = store_stamp(dir_fd, suffix, &item);
     if (rc < 0 && unseen != NULL) {
         (*unseen)++;
     } else if (rc < 0 || item.stamp == 0) {

@@ -29,6 +29,7 @@ struct store_dir {
     ino_t ino;
     struct store_index index;
     struct store_index waiting;
+    struct store_index young; /* told of, and to be told of again */
 };
 
 struct store {

@@ -105,7 +105,7 @@ int store_stamp_config(const struct store *store, struct store_item *item)
     CLEANUP_FD int fd = -1;
     int rc = file_open_dir(AT_FDCWD, store->dirs[STORE_DIR_CLUSTER].alive, &fd, NULL);
 
-    return rc < 0 ? rc : store_stamp_item(fd, ".conf", item);
+    return rc < 0 ? rc : store_stamp(fd, ".conf", item);
 }
 
 int store_read_config(const struct store *store, uint32_t vmid, struct store_file *ret,

@@ -3,7 +3,9 @@
  * Two signs of a change, one way to the report: an inotify event or a difference found
  * by a rescan puts the VMID among the `waiting` ones with the stamp seen; once the stamp has been
  * the same for SETTLE_MS it is compared with the index, and only a difference is told. So a file
- * that is written in pieces, or replaced by delete and create, is one change.
+ * that is written in pieces, or replaced by delete and create, is one change. A change whose stamp
+ * is young (store_index.h) is told of again when it is not any more: on pmxcfs another one may have
+ * come under the same stamp, without an event where another node made it.
  *
  * What cannot be seen is not gone: where a directory cannot be read (pmxcfs restarts) the index
  * stays, or each restart of pve-cluster would be ten thousand deletions and arrivals.
@@ -45,20 +47,31 @@ static bool is_due(uint32_t due, uint32_t now)
     return (int32_t)(due - now) <= 0;
 }
 
+/* How long until the first of them is due; UINT32_MAX: none is there. */
+static uint32_t time_left(const struct store_index *index, uint32_t now)
+{
+    uint32_t least = UINT32_MAX;
+
+    for (size_t i = 0; i < index->n; i++) {
+        uint32_t due = index->items[i].due;
+        uint32_t left = is_due(due, now) ? 0 : due - now;
+
+        least = left < least ? left : least;
+    }
+    return least;
+}
+
 static void store_arm(struct store *store)
 {
     uint32_t now = store_now(store);
     uint32_t least = UINT32_MAX;
 
     for (size_t d = 0; d < STORE_DIRS; d++) {
-        const struct store_index *waiting = &store->dirs[d].waiting;
+        uint32_t waiting = time_left(&store->dirs[d].waiting, now);
+        uint32_t young = time_left(&store->dirs[d].young, now);
 
-        for (size_t i = 0; i < waiting->n; i++) {
-            uint32_t due = waiting->items[i].due;
-            uint32_t left = is_due(due, now) ? 0 : due - now;
-
-            least = left < least ? left : least;
-        }
+        least = waiting < least ? waiting : least;
+        least = young < least ? young : least;
     }
     if (least == UINT32_MAX) {
         return;
@@ -79,23 +92,36 @@ static void dir_wait(struct store_dir *dir, uint32_t vmid, uint64_t stamp)
     }
 }
 
+/* Without memory a second change within that second is seen at the VM's next start or stop. */
+static void dir_tell_again(struct store_dir *dir, uint32_t vmid)
+{
+    struct store_item *item = store_index_add(&dir->young, vmid);
+
+    if (item != NULL) {
+        item->due = store_now(dir->store) + STORE_YOUNG_MS;
+    }
+}
+
 /* True: nothing more to wait for. */
 static bool dir_settle(struct store_dir *dir, int dir_fd, struct store_item *item)
 {
     struct store *store = dir->store;
-    uint64_t stamp = 0;
+    struct store_item now = {.vmid = item->vmid};
     struct store_item *known;
 
-    if (dir_fd >= 0 && store_stamp(dir_fd, item->vmid, dir->suffix, &stamp) < 0) {
+    if (dir_fd >= 0 && store_stamp(dir_fd, dir->suffix, &now) < 0) {
         item->due = store_now(store) + RETRY_MS;
         return false;
     }
-    if (stamp != item->stamp) {
-        item->stamp = stamp;
+    if (now.stamp != item->stamp) {
+        item->stamp = now.stamp;
         item->due = store_now(store) + SETTLE_MS;
         return false;
     }
-    if (stamp == store_index_stamp(&dir->index, item->vmid)) {
+    if (now.young) {
+        dir_tell_again(dir, item->vmid);
+    }
+    if (now.stamp == store_index_stamp(&dir->index, item->vmid)) {
         /* As it was, for example gone and back again. A hold that came and went may have met a look
          * in between, which wrote it down: so it is told all the same. */
         if (dir == &store->dirs[STORE_HOLD_LOCAL] || dir == &store->dirs[STORE_HOLD_CLUSTER]) {
@@ -103,7 +129,7 @@ static bool dir_settle(struct store_dir *dir, int dir_fd, struct store_item *ite
         }
         return true;
     }
-    if (stamp == 0) {
+    if (now.stamp == 0) {
         store_index_remove(&dir->index, item->vmid);
     } else {
         known = store_index_add(&dir->index, item->vmid);
@@ -111,7 +137,7 @@ static bool dir_settle(struct store_dir *dir, int dir_fd, struct store_item *ite
             item->due = store_now(store) + RETRY_MS;
             return false;
         }
-        known->stamp = stamp;
+        known->stamp = now.stamp;
     }
     store->changed(store->userdata, item->vmid);
     return true;
@@ -161,6 +187,25 @@ static void dir_settle_due(struct store_dir *dir)
     }
 }
 
+static void dir_tell_young(struct store_dir *dir)
+{
+    struct store_index *young = &dir->young;
+    uint32_t now = store_now(dir->store);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < young->n; i++) {
+        if (is_due(young->items[i].due, now)) {
+            dir->store->changed(dir->store->userdata, young->items[i].vmid);
+        } else {
+            young->items[kept++] = young->items[i];
+        }
+    }
+    young->n = kept;
+    if (kept == 0) {
+        store_index_fini(young);
+    }
+}
+
 static int store_on_settle(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct store *store = userdata;
@@ -169,6 +214,7 @@ static int store_on_settle(sd_event_source *source, uint64_t usec, void *userdat
     (void)usec;
     for (size_t d = 0; d < STORE_DIRS; d++) {
         dir_settle_due(&store->dirs[d]);
+        dir_tell_young(&store->dirs[d]);
     }
     store_arm(store);
     return 0;
@@ -185,17 +231,16 @@ static void store_rescan_in(struct store *store, uint64_t usec)
 
 static void dir_on_file_event(struct store_dir *dir, const char *name)
 {
-    uint32_t vmid = store_vmid_of(name, dir->suffix);
+    struct store_item item = {.vmid = store_vmid_of(name, dir->suffix)};
     CLEANUP_FD int fd = -1;
-    uint64_t stamp = 0;
 
-    if (vmid == 0 || dir_open(dir, &fd) < 0) {
+    if (item.vmid == 0 || dir_open(dir, &fd) < 0) {
         return;
     }
-    if (fd >= 0 && store_stamp(fd, vmid, dir->suffix, &stamp) < 0) {
-        stamp = 0; /* dir_settle() looks again */
+    if (fd >= 0 && store_stamp(fd, dir->suffix, &item) < 0) {
+        item.stamp = 0; /* dir_settle() looks again */
     }
-    dir_wait(dir, vmid, stamp);
+    dir_wait(dir, item.vmid, item.stamp);
     store_arm(dir->store);
 }
 
@@ -331,9 +376,17 @@ int store_watch_init(struct store *store)
     int rc = store_init_timers(store);
 
     for (size_t d = 0; d < STORE_DIRS && rc >= 0; d++) {
-        if (dir_look(&store->dirs[d], &store->dirs[d].index) == -ENOMEM) {
+        struct store_dir *dir = &store->dirs[d];
+
+        if (dir_look(dir, &dir->index) == -ENOMEM) {
             rc = -ENOMEM; /* anything else may be better at the next rescan */
         }
+        for (size_t i = 0; i < dir->index.n; i++) {
+            if (dir->index.items[i].young) {
+                dir_tell_again(dir, dir->index.items[i].vmid);
+            }
+        }
     }
+    store_arm(store);
     return rc;
 }

@@ -76,6 +76,7 @@ struct record_memory {
     bool stuck;                 /* of the open one */
     bool start_owed;            /* a `held` without started or dropped */
     bool hold_noted;            /* a `hold` without its `resume`; the file is the truth */
+    char *hold_why;             /* what the last `hold` said; NULL: none */
     char txn[SMBIOS_UUID_SIZE]; /* of the open change set, or of the owed start; else "" */
     /* What the open change set undoes; kept while it was left, planned anew, and not ended:
      * somebody asked for it. "": nothing. */

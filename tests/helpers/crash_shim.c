@@ -7,8 +7,9 @@
  *   HWID_CRASH_WHEN=      torn: half of it is in the file; written: all of it, not yet synced;
  *                         synced: it counts, and nobody has acted on it yet
  *   HWID_UNSEEN=NAME      that file of a directory cannot be looked at: EIO
- *   HWID_EIO_FILE=F       F, while it is there, holds the name of a file that cannot be read: EIO
- *   HWID_WHOLE_SECONDS=1  times of files as pmxcfs tells them: whole seconds, one for all three
+ *   HWID_UNREAD_FILE=F    F holds the end of a path that cannot be opened, looked at each time: EIO
+ *   HWID_NO_INOTIFY=1     the system has no watches left
+ *   HWID_WHOLE_SECONDS=1  times of files are in whole seconds, all three the same, as on pmxcfs
  *   HWID_CLOCK_FILE=F     F holds the seconds that are added to the wall clock, read at each look;
  *                         the monotonic clock is left alone, as the kernel does
  */
@@ -18,6 +19,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -87,16 +90,24 @@ int fsync(int fd)
 
 /* --- the wall clock ------------------------------------------------------------------------- */
 
-static long shift(void)
+/* What the file says that this variable names; "" where there is none. */
+static void read_switch(const char *variable, char *text, size_t size)
 {
-    const char *path = getenv("HWID_CLOCK_FILE");
-    char text[32] = "";
+    const char *path = getenv(variable);
     int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
 
+    text[n > 0 ? n : 0] = '\0';
     if (fd >= 0) {
-        (void)!read(fd, text, sizeof(text) - 1);
         (void)close(fd);
     }
+}
+
+static long shift(void)
+{
+    char text[32];
+
+    read_switch("HWID_CLOCK_FILE", text, sizeof(text));
     return atol(text);
 }
 
@@ -135,39 +146,6 @@ int gettimeofday(struct timeval *restrict tv, void *restrict tz)
     return 0;
 }
 
-/* Is it the file that F names? */
-static int is_unreadable(int fd)
-{
-    const char *path = getenv("HWID_EIO_FILE");
-    ssize_t (*real)(int, void *, size_t) = (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT,
-                                                                                  "read");
-    char link[64], found[4096] = "", name[256] = "";
-    int list = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    const char *base;
-
-    if (list < 0) {
-        return 0;
-    }
-    (void)!real(list, name, sizeof(name) - 1);
-    (void)close(list);
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    (void)!readlink(link, found, sizeof(found) - 1);
-    base = strrchr(found, '/');
-    return base != NULL && strcmp(base + 1, name) == 0;
-}
-
-ssize_t read(int fd, void *bytes, size_t len)
-{
-    ssize_t (*real)(int, void *, size_t) = (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT,
-                                                                                  "read");
-
-    if (is_unreadable(fd)) {
-        errno = EIO;
-        return -1;
-    }
-    return real(fd, bytes, len);
-}
-
 int fstatat64(int dir, const char *restrict name, struct stat64 *restrict st, int flags)
 {
     int (*real)(int, const char *, struct stat64 *, int) =
@@ -183,7 +161,40 @@ int fstatat64(int dir, const char *restrict name, struct stat64 *restrict st, in
     }
     if (getenv("HWID_WHOLE_SECONDS") != NULL) {
         st->st_mtim.tv_nsec = 0;
-        st->st_ctim = st->st_mtim;
+        st->st_ctim = st->st_atim = st->st_mtim;
     }
     return 0;
+}
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+    int (*real)(int, const char *, uint32_t) = (int (*)(int, const char *, uint32_t))dlsym(
+        RTLD_NEXT, "inotify_add_watch");
+
+    if (getenv("HWID_NO_INOTIFY") != NULL) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return real(fd, path, mask);
+}
+
+int openat64(int dir, const char *path, int flags, ...)
+{
+    int (*real)(int, const char *, int,
+                ...) = (int (*)(int, const char *, int, ...))dlsym(RTLD_NEXT, "openat64");
+    char unread[128];
+    size_t end, len = strlen(path);
+    mode_t mode = 0;
+    va_list args;
+
+    va_start(args, flags);
+    mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    read_switch("HWID_UNREAD_FILE", unread, sizeof(unread));
+    end = strlen(unread);
+    if (end > 0 && len >= end && strcmp(path + len - end, unread) == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return real(dir, path, flags, mode);
 }

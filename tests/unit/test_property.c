@@ -38,7 +38,7 @@ struct trial {
 /* How often what came about, so that a test of nothing is noticed. */
 static struct {
     unsigned runs, requests, struck, deaths, records, holds, our_starts, moved, reverted, stuck,
-        done, refused, failed, undone;
+        done, refused, failed, undone, late, waited;
 } seen;
 
 /* --- a trial ---------------------------------------------------------------------------------- */
@@ -181,6 +181,8 @@ static void count(const struct driver *d)
     seen.moved += d->pve.n_moved;
     seen.reverted += d->told[RECONCILE_TELL_REVERTED];
     seen.stuck += d->told[RECONCILE_TELL_STUCK];
+    seen.late += d->pve.n_landed;
+    seen.waited += d->waited_for_stop;
     seen.done += d->outcome == RECONCILE_DONE || d->outcome == RECONCILE_IN_SYNC;
     seen.refused += d->outcome == RECONCILE_REFUSED;
     seen.failed += d->outcome == RECONCILE_FAILED;
@@ -218,13 +220,14 @@ static void no_vm_is_harmed_by_any_circumstance(void **state)
         "%u in sync, %u refused, %u failed\n",
         seen.runs, seen.requests, seen.struck, seen.deaths, seen.records, seen.moved, seen.holds,
         seen.our_starts, seen.reverted, seen.stuck, seen.done, seen.refused, seen.failed);
+    printf("%u calls carried out late, %u VMs waited for their stop\n", seen.late, seen.waited);
     assert_int_equal(bad, 0);
     if (runs >= RUNS) {
         /* A generator that makes nothing of interest would prove nothing. */
         assert_true(seen.moved > runs / 4 && seen.holds > runs / 10 && seen.struck > runs / 2 &&
                     seen.deaths > runs / 10 && seen.our_starts > runs / 20 &&
                     seen.reverted > runs / 1000 && seen.stuck > runs / 1000 &&
-                    seen.done > runs / 4 && seen.refused > 0);
+                    seen.done > runs / 4 && seen.refused > 0 && seen.late > runs / 100);
     }
 }
 

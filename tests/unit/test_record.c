@@ -33,10 +33,10 @@ static struct record_memory replay(const char *json)
     return memory;
 }
 
-#define HELD(key)   "{\"type\":\"held\",\"txn\":\"" TXN "\",\"key\":\"" key "\"}"
-#define BEGIN       "{\"type\":\"begin\",\"txn\":\"" TXN2 "\",\"time\":\"" TIME "\",\"steps\":[1,2]}"
-#define STEP(truth) "{\"type\":\"step\",\"applied\":" truth "}"
-#define STUCK       "{\"type\":\"stuck\",\"keys\":\"scsi0\"}"
+#define HELD(key)      "{\"type\":\"held\",\"txn\":\"" TXN "\",\"key\":\"" key "\"}"
+#define BEGIN          "{\"type\":\"begin\",\"txn\":\"" TXN2 "\",\"time\":\"" TIME "\",\"steps\":[1,2]}"
+#define STEP(n, truth) "{\"type\":\"step\",\"step\":" #n ",\"applied\":" truth "}"
+#define STUCK          "{\"type\":\"stuck\",\"keys\":\"scsi0\"}"
 #define END(outcome)                                                                               \
     "{\"type\":\"end\",\"outcome\":\"" outcome "\",\"key\":\"k\",\"message\":\"m\"}"
 #define STARTED "{\"type\":\"started\"}"
@@ -64,7 +64,7 @@ static void nothing_adds_up_to_nothing(void **state)
 static void a_begin_is_open_until_its_end(void **state)
 {
     CLEANUP(record_memory_fini)
-    struct record_memory open = replay("[" BEGIN "," STEP("true") "," STEP("false") "]");
+    struct record_memory open = replay("[" BEGIN "," STEP(0, "true") "," STEP(1, "false") "]");
     CLEANUP(record_memory_fini) struct record_memory closed = replay("[" BEGIN "," END("done") "]");
 
     (void)state;
@@ -84,7 +84,7 @@ static void a_begin_is_open_until_its_end(void **state)
 static void a_second_begin_replaces_the_first(void **state)
 {
     CLEANUP(record_memory_fini)
-    struct record_memory m = replay("[" BEGIN "," STEP("true") "," STUCK "," BEGIN "]");
+    struct record_memory m = replay("[" BEGIN "," STEP(0, "true") "," STUCK "," BEGIN "]");
 
     (void)state;
     assert_true(m.open);
@@ -372,19 +372,20 @@ static void only_the_disk_of_the_call_under_way_can_be_lost(void **state)
     static const struct {
         const char *records, *config, *slot;
     } cases[] = {
-        {"[" BEGIN_MOVES "," STEP("true") "," STUCK "]", "unused0: local:1/a\nscsi1: local:1/b\n",
-         "scsi0"},
-        {"[" BEGIN_MOVES "," STEP("true") "]", "unused0: local:1/a\n", "scsi0"},
-        {"[" BEGIN_MOVES "," STEP("true") "," STEP("false") "]", "name: x\n", "scsi0"},
-        {"[" BEGIN_MOVES "," STEP("true") "]", "sata3: local:1/a\n", "none"},
-        {"[" BEGIN_MOVES "," STEP("true") "]", "scsi0: file=local:1/a,cache=none\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "]",
+         "unused0: local:1/a\nscsi1: local:1/b\n", "scsi0"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "]", "unused0: local:1/a\n", "scsi0"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "false") "]", "name: x\n", "scsi0"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "]", "sata3: local:1/a\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "]", "scsi0: file=local:1/a,cache=none\n", "none"},
         /* the first call moves no disk; what was recorded as done is somebody else's since */
         {"[" BEGIN_MOVES "]", "unused0: local:1/a\n", "none"},
-        {"[" BEGIN_MOVES "," STEP("true") "," STEP("true") "]", "sata1: local:1/b\n", "none"},
-        {"[" BEGIN_MOVES "," STEP("true") "," STEP("true") "]", "sata0: local:1/a\n", "scsi1"},
-        {"[" BEGIN_MOVES "," STEP("true") "," STEP("true") "," STEP("true") "]", "name: x\n",
-         "none"},
-        {"[" BEGIN_MOVES "," STEP("true") "," STUCK "," END("failed") "]", "name: x\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "]", "sata1: local:1/b\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "]", "sata0: local:1/a\n",
+         "scsi1"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "," STEP(2, "true") "]",
+         "name: x\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "," END("failed") "]", "name: x\n", "none"},
         {"[" BEGIN "]", "name: x\n", "none"},
         {"[" STUCK "]", "name: x\n", "none"},
     };
