@@ -67,7 +67,8 @@ def sh(*argv, check=True, timeout=180):
 
 
 def apt(*argv):
-    return sh("apt-get", "-y", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Use-Pty=0", *argv)
+    return sh("apt-get", "-y", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Use-Pty=0",
+              "-o", "Dpkg::Options::=--force-confold", *argv)      # nobody answers: our settings stay
 
 
 def show(prop, unit="pve-hwidd.service"):
@@ -360,9 +361,11 @@ def an_upgrade_in_the_middle_of_a_rewrite_loses_nothing():
         f.write(b"older\n")
     pid, opened = show("MainPID"), show("ActiveEnterTimestampMonotonic", "pve-hwidd.socket")
     # Before each step the daemon asks for the digest: so the rewrite takes longer than the upgrade.
-    faults(NODE, {"method": "GET", "path": "qemu/107/config", "action": "delay", "seconds": 12})
+    slow = {"method": "GET", "path": "qemu/107/config", "action": "delay", "seconds": 1}
+    faults(NODE, slow)
     NODE.fingerprint(107, fingerprint(disks=disks(5)))
     wait_for("the first change", lambda: "step" in NODE.records(107), 90)
+    faults(NODE, dict(slow, seconds=12))
     out = apt("install", NEW_DEB)
     assert NODE.records(107)[-1] != "end" or NODE.journal(107)[-1]["outcome"] != "done", \
         f"the rewrite had ended before the upgrade: {NODE.records(107)}"

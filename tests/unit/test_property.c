@@ -26,7 +26,18 @@
 #include "property_check.h"
 #include "property_dump.h"
 
-enum { RUNS = 14000, BAD_MAX = 5 };
+#ifndef __has_feature
+#define __has_feature(x) 0 /* gcc */
+#endif
+/* With AddressSanitizer a run takes six times as long, and what a run does is judged without it as
+ * well: there it is for errors of memory alone, and 4,000 runs reach all but five of the lines of
+ * the core that 14,000 reach. They are others than those without it, so none is wasted. */
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+enum { RUNS = 4000, RUNS_BEFORE = 14000 };
+#else
+enum { RUNS = 14000, RUNS_BEFORE = 0 };
+#endif
+enum { BAD_MAX = 5 };
 
 struct trial {
     uint64_t seed;
@@ -189,7 +200,7 @@ static void count(const struct driver *d)
 }
 
 /* The same runs each time, so that no landing hangs on dice; a campaign gives a seed of its own. */
-#define FIRST_SEED 1795700000000000
+#define FIRST_SEED (1795700000000000 + RUNS_BEFORE)
 
 static void no_vm_is_harmed_by_any_circumstance(void **state)
 {
