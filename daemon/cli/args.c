@@ -230,13 +230,17 @@ enum args_result args_parse(struct cli *cli, const struct arg_option *options, s
     return ARGS_RUN;
 }
 
+enum cli_exit args_take_vmid(const struct cli *cli, const char *word, uint32_t *ret_vmid)
+{
+    return args_vmid(word, ret_vmid)
+               ? CLI_OK
+               : cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", word);
+}
+
 enum cli_exit args_need_vmid(const struct cli *cli, const struct args *args, uint32_t *ret_vmid)
 {
     if (args->n == 0) {
         return cli_usage(cli, "%s needs the number of a VM, e.g. 105", cli->verb->name);
     }
-    if (!args_vmid(args->words[0], ret_vmid)) {
-        return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args->words[0]);
-    }
-    return CLI_OK;
+    return args_take_vmid(cli, args->words[0], ret_vmid);
 }

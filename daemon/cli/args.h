@@ -42,6 +42,8 @@ enum args_result args_parse(struct cli *cli, const struct arg_option *options, s
 
 /* "105": true and *ret_vmid. */
 bool args_vmid(const char *word, uint32_t *ret_vmid);
+/* args_vmid() of an operand: CLI_OK, or the usage was told. */
+enum cli_exit args_take_vmid(const struct cli *cli, const char *word, uint32_t *ret_vmid);
 /* The first operand of a verb that is about one VM: CLI_OK, or the usage was told. */
 enum cli_exit args_need_vmid(const struct cli *cli, const struct args *args, uint32_t *ret_vmid);
 

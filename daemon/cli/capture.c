@@ -19,11 +19,50 @@ static bool wants_vcenter(const struct capture_options *o)
            o->insecure;
 }
 
-static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
+/* Options that do not go together. */
+static enum cli_exit check_usage(const struct cli *cli, const struct capture_options *o,
+                                 const struct args *args)
+{
+    if (args->n > 1 && !o->merge) {
+        return cli_usage(cli,
+                         "capture takes one operand at most: '%s' is one too many; several "
+                         "sources of one VM go with --merge",
+                         args->words[1]);
+    }
+    if (o->prefer != NULL && !o->merge) {
+        return cli_usage(cli, "--prefer is for --merge");
+    }
+    if (o->vcenter == NULL && wants_vcenter(o)) {
+        return cli_usage(cli, "--user, --password-file, --all, --folder, --cluster, --cacert, "
+                              "--thumbprint, --insecure and --timeout are for --vcenter HOST");
+    }
+    if (o->vcenter == NULL && args->n == 0) {
+        return cli_usage(cli, "capture needs the .vmx file of the VM (or another of its files), "
+                              "or '-' for standard input");
+    }
+    return CLI_OK;
+}
+
+static enum cli_exit capture_files(const struct cli *cli, struct capture_options *options,
+                                   const struct args *args)
 {
     CLEANUP(capture_set_fini) struct capture_set set = {0};
+    struct err err = {""};
+
+    if (str_equal(options->output, "-")) {
+        options->output = NULL;
+    }
+    clock_format(time(NULL), options->captured);
+    if ((options->merge ? capture_merge(options, args->words, args->n, &set, &err)
+                        : capture_file(options, &set, &err)) < 0) {
+        return cli_fail(cli, CLI_ERROR, "%s", err.text);
+    }
+    return capture_finish(cli, options, &set);
+}
+
+static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
+{
     struct capture_options options = {0};
-    bool merge = false;
     const struct arg_option table[] = {
         {"output", 'o', ARG_TEXT, &options.output},
         {"force", 'f', ARG_FLAG, &options.force},
@@ -39,46 +78,22 @@ static enum cli_exit capture_run(struct cli *cli, int argc, char **argv)
         {"thumbprint", '\0', ARG_TEXT, &options.thumbprint},
         {"insecure", '\0', ARG_FLAG, &options.insecure},
         {"timeout", '\0', ARG_TEXT, &options.timeout},
-        {"merge", '\0', ARG_FLAG, &merge},
+        {"merge", '\0', ARG_FLAG, &options.merge},
         {"prefer", '\0', ARG_TEXT, &options.prefer},
     };
     struct args args;
-    struct err err = {""};
     enum cli_exit code;
 
     if (args_parse(cli, table, ARRAY_SIZE(table), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n > 1 && !merge) {
-        return cli_usage(cli,
-                         "capture takes one operand at most: '%s' is one too many; several "
-                         "sources of one VM go with --merge",
-                         args.words[1]);
-    }
-    if (options.prefer != NULL && !merge) {
-        return cli_usage(cli, "--prefer is for --merge");
+    code = check_usage(cli, &options, &args);
+    if (code != CLI_OK) {
+        return code;
     }
     options.source = args.n > 0 ? args.words[0] : NULL;
-    if (options.vcenter != NULL) {
-        return capture_vcenter(cli, &options);
-    }
-    if (wants_vcenter(&options)) {
-        return cli_usage(cli, "--user, --password-file, --all, --folder, --cluster, --cacert, "
-                              "--thumbprint, --insecure and --timeout are for --vcenter HOST");
-    }
-    if (args.n == 0) {
-        return cli_usage(cli, "capture needs the .vmx file of the VM (or another of its files), "
-                              "or '-' for standard input");
-    }
-    if (str_equal(options.output, "-")) {
-        options.output = NULL;
-    }
-    clock_format(time(NULL), options.captured);
-    if ((merge ? capture_merge(&options, args.words, args.n, &set, &err)
-               : capture_file(&options, &set, &err)) < 0) {
-        return cli_fail(cli, CLI_ERROR, "%s", err.text);
-    }
-    return capture_finish(cli, &options, &set);
+    return options.vcenter != NULL ? capture_vcenter(cli, &options)
+                                   : capture_files(cli, &options, &args);
 }
 
 const struct verb verb_capture = {

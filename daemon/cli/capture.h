@@ -21,6 +21,7 @@ struct capture_options {
     const char *from;   /* --from KIND */
     const char *output; /* -o; NULL: stdout */
     const char *vm;     /* --vm NAME: of several, this one */
+    bool merge;         /* --merge */
     const char *prefer; /* --prefer KIND, of a merge */
     bool force;         /* --force */
     const char *vcenter, *user, *password_file, *folder, *cluster, *cacert, *thumbprint, *timeout;

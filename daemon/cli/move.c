@@ -248,8 +248,9 @@ static enum cli_exit move_run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "move needs the numbers of two VMs: from which, to which");
     }
     for (size_t i = 0; i < 2; i++) {
-        if (!args_vmid(args.words[i], &vmids[i])) {
-            return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args.words[i]);
+        code = args_take_vmid(cli, args.words[i], &vmids[i]);
+        if (code != CLI_OK) {
+            return code;
         }
     }
     if (vmids[0] == vmids[1]) {

@@ -71,14 +71,15 @@ int several_add_told(struct several *several, uint32_t vmid, enum cli_exit code,
 
 enum cli_exit several_operands(const struct cli *cli, const struct args *args, struct several *ret)
 {
-    uint32_t vmid;
-
     if (args->n == 0) {
         return cli_usage(cli, "%s needs the number of a VM, e.g. 105", cli->verb->name);
     }
     for (size_t i = 0; i < args->n; i++) {
-        if (!args_vmid(args->words[i], &vmid)) {
-            return cli_usage(cli, "'%s' is not the number of a VM, e.g. 105", args->words[i]);
+        uint32_t vmid = 0;
+        enum cli_exit code = args_take_vmid(cli, args->words[i], &vmid);
+
+        if (code != CLI_OK) {
+            return code;
         }
         if (several_add(ret, vmid) < 0) {
             return cli_oom(cli);

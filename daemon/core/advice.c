@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "core/requests.h"
 #include "core/setup.h" /* the names that it gives to user and role */
 
 static char *grant(const char *path, const char *privileges, bool all)
 {
     if (str_starts(path, "/sdn/")) {
-        return str_printf("pveum acl modify %s --users " SETUP_USER " --roles PVESDNUser", path);
+        return str_printf("pveum acl modify %s --users " SETUP_USER " --roles " SETUP_BRIDGE_ROLE,
+                          path);
     }
     if (str_starts(path, "/storage/")) {
         return str_printf("pveum acl modify %s --users " SETUP_USER " --roles PVEDatastoreUser",
@@ -31,6 +33,17 @@ char *advice_missing(const char *path, const char *privileges, bool all)
                            : str_printf("the API token of pve-hwid lacks %s on %s; grant it with: "
                                         "%s",
                                         privileges, path, command);
+}
+
+/* One of those that setup gives. */
+static bool is_ours(const char *privilege)
+{
+    for (size_t i = 0; requests_privileges[i] != NULL; i++) {
+        if (str_equal(requests_privileges[i], privilege)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* "Permission check failed (/vms/105, VM.Config.Disk)"; several names, of which one is enough, have
@@ -54,6 +67,9 @@ static char *missing_in(const char *message)
     }
     path = str_ndup(at, (size_t)(comma - at));
     privilege = str_ndup(comma + 2, strcspn(comma + 2, "|) "));
+    if (path != NULL && privilege != NULL && str_starts(path, "/vms") && !is_ours(privilege)) {
+        return NULL; /* setup would take it from the role again */
+    }
     command = path == NULL || privilege == NULL ? NULL : grant(path, privilege, false);
     return command == NULL ? NULL : str_printf("%s; grant it with: %s", message, command);
 }

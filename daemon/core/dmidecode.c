@@ -54,6 +54,7 @@ struct dump {
     const char *values[WANTED]; /* first one of each; NULL: not there, or "Not Specified" */
     int smbios, tool;
     bool has_system; /* a type 1 was there */
+    bool has_types;  /* lines with DMI types: all but dmidecode -q */
 };
 
 /* --- the text --------------------------------------------------------------------------------- */
@@ -97,6 +98,36 @@ static int parse_type(const char *line)
     return type;
 }
 
+/* dmidecode -q prints titles without types: the type; -1: another one; -2: no title. */
+static int type_of_title(const char *line)
+{
+    static const struct {
+        int type;
+        const char *title;
+    } titles[] = {{0, "BIOS Information"},
+                  {1, "System Information"},
+                  {2, "Base Board Information"},
+                  {3, "Chassis Information"},
+                  {11, "OEM Strings"}};
+
+    if (*line == '\0' || *line == '#' || ascii_is_space(*line)) {
+        return -2;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(titles); i++) {
+        if (str_equal(line, titles[i].title)) {
+            return titles[i].type;
+        }
+    }
+    return -1;
+}
+
+static void begin_table(struct dump *dump, int *type, bool *done, int new_type)
+{
+    *done = new_type == 1 && dump->has_system; /* a second one is another machine's */
+    *type = *done ? -1 : new_type;
+    dump->has_system = dump->has_system || new_type == 1;
+}
+
 /* What dmidecode prints where the table says nothing. */
 static bool says_nothing(const char *value)
 {
@@ -130,19 +161,22 @@ static void take_value(struct dump *dump, int type, char *line)
     }
 }
 
-static void take_line(struct dump *dump, int *type, bool *done, char *line)
+static void take_line(struct dump *dump, int *type, bool *done, char *whole)
 {
+    char *line = whole + strspn(whole, " \t");
     int new_type = parse_type(line);
+    int title = dump->has_types ? -2 : type_of_title(whole);
 
     if (new_type >= 0) {
-        *done = new_type == 1 && dump->has_system; /* a second one is another machine's */
-        *type = *done ? -1 : new_type;
-        dump->has_system = dump->has_system || new_type == 1;
+        dump->has_types = true;
+        begin_table(dump, type, done, new_type);
     } else if (str_starts(line, "# dmidecode ") && dump->tool == 0) {
         dump->tool = parse_version(line + strlen("# dmidecode "));
     } else if (str_starts(line, "SMBIOS ") && strstr(line, "present") != NULL &&
                dump->smbios == 0) {
         dump->smbios = parse_version(line + strlen("SMBIOS "));
+    } else if (title >= -1) {
+        begin_table(dump, type, done, title);
     } else if (*type >= 0) {
         take_value(dump, *type, line);
     }
@@ -161,7 +195,7 @@ static void read_dump(char *text, struct dump *dump)
         for (; len > 0 && ascii_is_space(line[len - 1]); len--) {
         }
         line[len] = '\0';
-        take_line(dump, &type, &done, line + strspn(line, " \t"));
+        take_line(dump, &type, &done, line);
         line = next;
     }
 }
@@ -361,8 +395,13 @@ int dmidecode_capture(const char *text, size_t len, const char *captured,
 
 bool dmidecode_recognises(const char *head, size_t len)
 {
-    static const char *const marks[] = {"# dmidecode ", "DMI type ", "SMBIOS data from",
-                                        "structures occupying"};
+    static const char *const marks[] = {"# dmidecode ",
+                                        "DMI type ",
+                                        "SMBIOS data from",
+                                        "structures occupying",
+                                        "BIOS Information\n\t",
+                                        "System Information\n\t",
+                                        "System Information\r\n\t"};
     CLEANUP_FREE char *text = NULL;
     size_t text_len;
 

@@ -107,7 +107,7 @@ static void take_start(struct reconcile *r, const struct record_memory *memory)
  * a start: nothing is concluded from its not being there before that time is over. */
 static void take_progress(struct reconcile *r, size_t done)
 {
-    r->step = done < r->n_steps ? done : 0;
+    r->step = done < r->n_steps ? done : r->n_steps;
     r->sent = done < r->n_steps ? done + 1 : r->n_steps;
     r->may_come_late = r->may_come_late || done < r->n_steps;
 }

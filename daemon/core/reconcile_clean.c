@@ -219,6 +219,12 @@ static int tell_detached(struct reconcile *r, const struct plan_step *step)
                           r->params.vm.vmid, step->probe, step->probe_value);
 }
 
+/* PVE got its call, or may have got it, and has not told that it was carried out. */
+static bool is_under_way(const struct reconcile *r, const struct plan_step *step)
+{
+    return step == reconcile_sent_step(r) && r->sent == r->step + 1;
+}
+
 /* 1: *out is what to do about a disk that is in no slot, or in two; 0: each is in one. */
 static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
 {
@@ -235,7 +241,7 @@ static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
             rc = conclude_twice(r, step, second, out);
             return rc < 0 ? rc : 1;
         }
-        if (step != reconcile_sent_step(r)) {
+        if (!is_under_way(r, step)) {
             rc = place == DISK_IN_SLOT ? 0 : tell_detached(r, step);
             if (rc < 0) {
                 return rc;

@@ -19,7 +19,8 @@ struct set {
     const char *txn, *time; /* borrowed from the records */
     const char *undoes;     /* NULL: it is no undo */
     bool open, undone;
-    bool back; /* looked at: what it changed is as it was before it */
+    bool back;   /* looked at: what it changed is as it was before it */
+    bool passed; /* one before it was undone since */
     unsigned applied;
 };
 
@@ -70,6 +71,9 @@ static void note_undone(const struct sets *sets, const struct set *by)
 
     if (set != NULL) {
         set->undone = true;
+        for (struct set *later = set + 1; later < by; later++) {
+            later->passed = true;
+        }
     }
     if (other != NULL) {
         other->undone = false;
@@ -355,13 +359,14 @@ int undo_find(const json_t *records, uint32_t vmid, const char *txn, struct undo
     return rc;
 }
 
-/* 1: all that it changed is back already, whoever did it; 0; -ENOMEM. */
-static int is_back(const struct undo *undo, uint32_t vmid, const struct pveconf *conf)
+/* 1: all that it changed is back already, whoever did it; 0; -ENOMEM. Where one before it was
+ * undone since, what does not fit any more is that undo's doing. */
+static int is_back(const struct undo *undo, bool passed, uint32_t vmid, const struct pveconf *conf)
 {
     CLEANUP(plan_freep) struct plan *plan = NULL;
     int rc = undo_plan(undo, vmid, conf, &plan);
 
-    return rc < 0 ? rc : plan_is_empty(plan) && plan->refusals.n == 0;
+    return rc < 0 ? rc : plan->refusals.n > 0 ? passed : plan_is_empty(plan);
 }
 
 static int find_effective(const json_t *records, uint32_t vmid, const struct pveconf *conf,
@@ -376,7 +381,7 @@ static int find_effective(const json_t *records, uint32_t vmid, const struct pve
         if (rc < 0) {
             return rc;
         }
-        rc = is_back(undo, vmid, conf);
+        rc = is_back(undo, set->passed, vmid, conf);
         if (rc < 0) {
             return err_oom(err);
         }

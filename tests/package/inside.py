@@ -207,6 +207,17 @@ def setup_again_changes_nothing():
 
 
 @step("arrive")
+def a_lost_token_is_made_anew_and_the_daemon_started_with_it():
+    pid = show("MainPID")
+    os.unlink("/etc/pve-hwid/token")
+    answer = json.loads(NODE.hwid("setup", "--json").stdout)
+    equal(sorted(s["id"] for s in answer["steps"] if s["state"] == "done"), ["old-token", "start", "token"],
+          "what was done")
+    assert show("MainPID") != pid, "the daemon still has the old token"
+    equal(json.loads(NODE.hwid("status", "--json").stdout)["api"]["ok"], True, "the API")
+
+
+@step("arrive")
 def doctor_finds_nothing_wrong_after_setup():
     answer = json.loads(NODE.hwid("doctor", "--json").stdout)
     # Nobody sets the clock of a container.
@@ -477,7 +488,9 @@ def add_namers():
 @step("leave")
 def removal_tells_which_vms_name_the_hook_and_leaves_a_stub():
     add_namers()
+    sh("systemctl", "enable", "--now", "pve-hwid-metrics.timer")
     out = apt("remove", "pve-hwid")
+    equal(is_active("pve-hwid-metrics.timer"), "inactive", "the timer of the metrics")
     for text in ("VM 105 on pve1: qm set 105 --delete hookscript", "VM 200 on pve2",
                  "VM 107 on pve1: qm set 107 --hookscript local:snippets/former",
                  "VM 108 on pve1, snapshot before"):
@@ -620,11 +633,16 @@ def setup_is_taken_back_with_its_units():
 
 @step("leave")
 def a_purge_after_that_leaves_nothing():
+    sh("systemctl", "enable", "pve-hwid-metrics.timer")
     out = apt("purge", "pve-hwid")
     lacks(out, "name its hook", "apt purge")
     lacks(out, "is not empty and stays", "apt purge")
     for gone in (COPY, "/etc/pve-hwid", "/var/lib/pve-hwid", "/run/pve-hwid"):
         assert not os.path.lexists(gone), f"{gone} is there"
+    # Fingerprints, and the note of which hookscript a VM had, are the administrator's.
+    found = sh("find", "/etc", "/usr", "/var", "-path", "/etc/pve/*", "-prune", "-o", "-name", "*pve-hwid*",
+               "-not", "-path", "/var/log/*", "-print").split()
+    equal(found, [], "files of ours")
 
 
 @step("leave")

@@ -156,16 +156,20 @@ def end_containers(name):
     for top in cgroup_tops():
         for path, _, _ in os.walk(top):
             if re.fullmatch(rf"pve-hwid-{re.escape(name)}-\d+", os.path.basename(path)):
-                with contextlib.suppress(OSError), open(f"{path}/cgroup.kill", "w", encoding="ascii") as f:
-                    f.write("1")
-                wait_until_empty(path)
-                remove_cgroup(path)
+                end_cgroup(path)
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
             with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
                 words = f.read().split("\0")
             if words[0].endswith("systemd-nspawn") and f"/tmp/{name}/root" in words:
                 os.kill(int(pid), signal.SIGKILL)
+
+
+def end_cgroup(path):
+    with contextlib.suppress(OSError), open(f"{path}/cgroup.kill", "w", encoding="ascii") as f:
+        f.write("1")
+    wait_until_empty(path)
+    remove_cgroup(path)
 
 
 def wait_until_empty(cgroup):
@@ -197,7 +201,7 @@ NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--privat
 
 def machine(root):
     """A name of its own for each: containers of one name would share a directory in /run."""
-    return "--machine=" + os.path.basename(os.path.dirname(root)).replace("_", "-")
+    return "--machine=" + os.path.basename(os.path.dirname(root)).replace("_", "-").rstrip("-")
 
 
 def in_tree(root, *argv, binds=(), timeout=900, check=True):
@@ -306,4 +310,6 @@ class Container:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
+                if self.cgroup:     # whatever was in it is left alone by that
+                    end_cgroup(self.cgroup)
         self.forget_cgroup()

@@ -7,7 +7,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (UUID, at_rest, changing, checked_node, contains, differs_no_more, disks, equal, faults,
+from tap import (MAC, UUID, at_rest, changing, checked_node, contains, differs_no_more, disks, equal, faults,
                  fingerprint, has_identity, imported, lacks, puts, run, small_fingerprint, smbios, starts_by_us, wait_for)
 
 HOLD = "etc/pve/pve-hwid/105.hold"
@@ -115,6 +115,25 @@ def test_an_older_change_set_that_a_later_one_built_upon():
         assert first != second
         verb(node, "undo", "105", first)      # what net0 is now, the first change set made of it as well
         equal(whole(node), before, "configuration")
+
+
+def test_what_has_nothing_left_to_undo_is_walked_past():
+    """Somebody took the last change set back by hand: the one before it is meant, and that is said."""
+    with checked_node() as node:
+        before = rewritten(node)
+        between = whole(node)
+        node.fingerprint(105, fingerprint(nics=[{"model": "e1000", "mac": MAC}]), cluster=True)
+        wait_for("rewritten again", lambda: len(ends(node)) == 2, 30)
+        first, second = [r["txn"] for r in node.journal(105) if r["type"] == "begin"]
+        node.api("PUT", "/nodes/pve1/qemu/105/config",
+                 {"net0": between.split("net0: ")[1].splitlines()[0]})
+        equal(whole(node), between, "taken back by hand")
+        contains(verb(node, "undo", "105", second).stdout, second, "the named one")
+        assert not held(node), "it is on hold"
+        contains(verb(node, "undo", "105").stdout, "is as it was before", "the one before it")
+        equal(whole(node), before, "configuration")
+        contains(verb(node, "undo", "105", code=1).stderr,
+                 "nothing is left to undo", "once more")
 
 
 def test_a_value_that_is_neither_is_refused():

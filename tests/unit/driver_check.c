@@ -58,20 +58,13 @@ const json_t *driver_last_record(const struct driver *d, const char *type)
     return found;
 }
 
-/* The step of the open change set that may have been under way: the last one that is recorded, or
- * the one after it. */
+/* The step of the open change set that may have been under way: the one after those that are
+ * recorded. */
 static bool is_under_way(const struct driver *d, const char *slot)
 {
-    size_t done = d->memory.steps_done;
+    const json_t *step = json_array_get(d->memory.steps, d->memory.steps_done);
 
-    for (size_t i = done == 0 ? 0 : done - 1; i <= done; i++) {
-        const json_t *step = json_array_get(d->memory.steps, i);
-
-        if (d->memory.open && str_equal(json_string_value(json_object_get(step, "probe")), slot)) {
-            return true;
-        }
-    }
-    return false;
+    return d->memory.open && str_equal(json_string_value(json_object_get(step, "probe")), slot);
 }
 
 void driver_watch_put_back(struct driver *d, const struct api_request *request)
@@ -125,7 +118,8 @@ static void check_debt(struct driver *d)
     if (d->told[RECONCILE_TELL_FAILED] + d->told[RECONCILE_TELL_DOWN] == 0) {
         fake_pve_problem(&d->pve, "a held start was never made, and nobody was told");
     }
-    if (d->pve.task_exit == NULL || !str_starts(d->pve.task_exit, "volume of")) {
+    /* A start that somebody else made meanwhile counts as well. */
+    if (!str_starts(d->pve.task_exit == NULL ? d->text : d->pve.task_exit, "volume of")) {
         fake_pve_problem(&d->pve, "a held start was never made: %s", d->text);
     }
 }

@@ -80,6 +80,9 @@ static void detach(struct fake_pve *pve)
     char *volume = disk == NULL ? NULL : fake_pve_volume_of(disk->value);
     char *error = key == NULL ? NULL : fake_pve_edit(pve, key, NULL);
 
+    /* It may have been one of the two slots of one disk, before anybody saw that. */
+    pve->twice_live = pve->twice_live && fake_pve_attached_twice(pve) != NULL;
+
     /* Of a running VM it may have to wait for the stop. */
     if (key != NULL &&
         (fake_map_get(&pve->conf, key) == NULL || fake_map_get(&pve->deletes, key) != NULL)) {

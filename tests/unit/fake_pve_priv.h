@@ -42,6 +42,8 @@ void fake_put_fini(struct fake_put *put);
 char *fake_pve_put(struct fake_pve *pve, const struct api_request *request, int *ret_status);
 char *fake_pve_digest(const struct fake_pve *pve);
 
+/* What is in two slots; NULL: nothing. */
+const char *fake_pve_attached_twice(const struct fake_pve *pve);
 /* Before a PUT of ours, and after it. */
 void fake_watch_before(struct fake_pve *pve, const struct fake_put *put);
 /* Its digest fits, nothing is locked: now it is carried out. */

@@ -195,22 +195,33 @@ void fake_watch_before(struct fake_pve *pve, const struct fake_put *put)
 
 /* --- after ------------------------------------------------------------------------------------ */
 
-static void watch_attached_twice(struct fake_pve *pve)
+const char *fake_pve_attached_twice(const struct fake_pve *pve)
 {
     for (size_t i = 0; i < pve->conf.n; i++) {
         const struct fake_pair *pair = &pve->conf.items[i];
 
         if (fake_pve_is_disk(pair->key) && !fake_pve_is_cdrom(pair->value) &&
             fake_pve_count_volume(pve, pair->value, false) > 1) {
-            /* Started past the hook a moment ago: nobody could know (recording 11e). It must be
-             * told then, and be right after the stop. */
-            if (pve->running && (!pve->we_know_it_runs || pve->landing != NULL)) {
-                pve->twice_live = true;
-                return;
-            }
-            fake_pve_problem(pve, "%s is attached twice", pair->value);
+            return pair->value;
         }
     }
+    return NULL;
+}
+
+static void watch_attached_twice(struct fake_pve *pve)
+{
+    const char *twice = fake_pve_attached_twice(pve);
+
+    if (twice == NULL) {
+        return;
+    }
+    /* Started past the hook a moment ago: nobody could know (recording 11e). It must be told then,
+     * and be right after the stop. */
+    if (pve->running && (!pve->we_know_it_runs || pve->landing != NULL)) {
+        pve->twice_live = true;
+        return;
+    }
+    fake_pve_problem(pve, "%s is attached twice", twice);
 }
 
 /* The slot of this volume; NULL: none. */

@@ -41,13 +41,13 @@ static void a_role_that_was_not_given_is_given(void **state)
         "acl modify /vms --users pve-hwid@pve --roles HwidDaemon");
 }
 
-static void a_bridge_has_a_role_of_pve(void **state)
+static void a_bridge_has_the_role_that_setup_makes(void **state)
 {
     (void)state;
     expect(advice_missing("/sdn/zones/localnetwork/vmbr0", "SDN.Use", true),
            "the API token of pve-hwid lacks SDN.Use on /sdn/zones/localnetwork/vmbr0; grant it "
            "with: pveum acl modify /sdn/zones/localnetwork/vmbr0 --users pve-hwid@pve --roles "
-           "PVESDNUser");
+           "HwidBridge");
 }
 
 static void refusals_of_pve_get_the_command_behind_them(void **state)
@@ -96,7 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_privilege_is_added_to_the_role),
         cmocka_unit_test(a_role_that_was_not_given_is_given),
-        cmocka_unit_test(a_bridge_has_a_role_of_pve),
+        cmocka_unit_test(a_bridge_has_the_role_that_setup_makes),
         cmocka_unit_test(refusals_of_pve_get_the_command_behind_them),
         cmocka_unit_test(a_token_that_is_not_accepted_is_told_what_that_may_mean),
         cmocka_unit_test(other_words_are_left_alone),

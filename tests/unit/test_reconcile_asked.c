@@ -145,6 +145,44 @@ static void without_one_it_is_asked_for(void **state)
     assert_asked(&d);
 }
 
+/* The journal took the hold and nothing after it: neither the daemon that lives on nor the next one
+ * starts a VM again that somebody has stopped since. */
+static void a_start_that_could_not_be_written_down_is_looked_up_as_well(void **state)
+{
+    static const enum reconcile_cause causes[] = {RECONCILE_FOR_RECOVERY, RECONCILE_FOR_HOLD};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(causes); i++) {
+        struct driver d;
+
+        set_up(&d, "[" RECORD("held", "10") "]");
+        task_at(&d, 20, NULL, true);
+        driver_run(&d, causes[i]);
+        assert_string_equal(d.pve.problem, "");
+        assert_not_asked(&d, "started");
+    }
+}
+
+/* Nor can it be written that it was made: all that is known is what PVE tells, each time anew. */
+static void a_journal_that_stays_full_makes_no_second_start(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d, "[" RECORD("held", "10") "]");
+    d.journal_fails_at = 1;
+    d.journal_fails_more = 1000;
+    come_back(&d);
+    assert_true(d.pve.running);
+    fake_pve_stop_by_others(&d.pve);
+    driver_settle(&d);
+    assert_string_equal(d.pve.problem, "");
+    assert_int_equal(d.pve.start_calls, 1);
+    assert_false(d.pve.running);
+    assert_int_equal(json_array_size(d.journal), 1);
+    driver_fini(&d);
+}
+
 static void what_is_not_that_start_does_not_count(void **state)
 {
     static const struct {
@@ -252,6 +290,8 @@ int main(void)
         cmocka_unit_test(one_that_failed_is_told),
         cmocka_unit_test(one_that_came_too_late_ends_the_debt),
         cmocka_unit_test(without_one_it_is_asked_for),
+        cmocka_unit_test(a_start_that_could_not_be_written_down_is_looked_up_as_well),
+        cmocka_unit_test(a_journal_that_stays_full_makes_no_second_start),
         cmocka_unit_test(what_is_not_that_start_does_not_count),
         cmocka_unit_test(a_held_start_that_seems_to_run_does_not_count),
         cmocka_unit_test(a_hold_that_came_later_is_another_debt),
