@@ -196,7 +196,8 @@ static int record_hold(struct hook_wait *wait, struct err *err)
     engine_fresh_id(id);
     record = record_held((struct record_head){vm->vmid, vm->memory.open ? vm->memory.txn : id, now},
                          wait->assessment->key,
-                         wait->prestart.lines.n > 0 ? wait->prestart.lines.items[0] : NULL);
+                         wait->prestart.lines.n > 0 ? wait->prestart.lines.items[0] : NULL,
+                         wait->assessment->ctime);
     rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
     json_decref(record);
     return rc;

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/str.h"
+#include "core/identity.h"
 #include "engine_impl.h"
 #include "io/clock.h"
 #include "message_ids.h"
@@ -55,6 +56,65 @@ static int drop_old_debt(struct vm *vm, struct err *err)
     return rc;
 }
 
+/* When PVE made the VM that has this number now; 0: it does not say, or there is none. */
+static int64_t made_at(struct engine *engine, uint32_t vmid)
+{
+    CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+    CLEANUP(identity_fini) struct identity id = {0};
+    CLEANUP(store_file_fini) struct store_file file = {0};
+
+    if (store_read_config(engine->store, vmid, &file, NULL) < 0 ||
+        pveconf_parse(file.text, file.len, &conf, NULL) < 0 || identity_of_config(conf, &id) < 0) {
+        return 0;
+    }
+    return id.ctime;
+}
+
+static int record_given_up(struct vm *vm, const char *why, struct err *err)
+{
+    char now[CLOCK_TEXT_SIZE];
+    struct record_head head = {vm->vmid, vm->memory.txn, now};
+    json_t *record;
+    int rc = 0;
+
+    clock_now_text(now);
+    if (vm->memory.open) {
+        record = record_end(head, RECORD_FAILED, "", why);
+        rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
+        json_decref(record);
+    }
+    if (rc == 0 && vm->memory.start_owed) {
+        record = record_dropped(head, why);
+        rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
+        json_decref(record);
+    }
+    return rc;
+}
+
+/* The VM was destroyed and its number used again while no daemon was there: another machine has no
+ * part in what was begun, and nobody stopped its start. PVE keeps the time in a backup that is
+ * restored over the same number: that one is the same machine. */
+static int drop_debt_of_another(struct vm *vm, struct err *err)
+{
+    const struct record_memory *memory = &vm->memory;
+    int64_t then = memory->open ? memory->bound_ctime : 0;
+    int64_t now;
+
+    then = memory->start_owed && memory->held_ctime != 0 ? memory->held_ctime : then;
+    if (then == 0 || !engine_has_debt(vm)) {
+        return 0;
+    }
+    now = made_at(vm->engine, vm->vmid);
+    if (now == 0 || now == then) {
+        return 0;
+    }
+    engine_say(vm->engine, vm->vmid, LOG_WARNING, MESSAGE_RECOVERED,
+               "VM %u: its number was given to another machine while the daemon was away: what was "
+               "begun is not gone on with, and no start is made",
+               vm->vmid);
+    return record_given_up(vm, "the number was given to another machine meanwhile", err);
+}
+
 int engine_recover(struct engine *engine, struct err *err)
 {
     CLEANUP_FREE uint32_t *vmids = NULL;
@@ -69,7 +129,8 @@ int engine_recover(struct engine *engine, struct err *err)
         if (rc < 0) {
             break;
         }
-        rc = drop_old_debt(vm, err);
+        rc = drop_debt_of_another(vm, err);
+        rc = rc < 0 ? rc : drop_old_debt(vm, err);
         rc = rc < 0 ? rc : engine_recover_hold(vm, err);
         if (rc == 0 && engine_has_debt(vm)) {
             rc = engine_summary_add(engine, vmids[i], &summary);

@@ -47,9 +47,11 @@ static json_t *with_json(json_t *record, const char *key, json_t *value)
     return record;
 }
 
-json_t *record_held(struct record_head head, const char *key, const char *why)
+json_t *record_held(struct record_head head, const char *key, const char *why, int64_t ctime)
 {
-    return with_text(with_text(record_new(head, "held"), "key", key), "why", why);
+    json_t *record = with_text(with_text(record_new(head, "held"), "key", key), "why", why);
+
+    return ctime == 0 ? record : with_json(record, "ctime", json_integer((json_int_t)ctime));
 }
 
 json_t *record_begin(struct record_head head, const char *cause, const char *key,

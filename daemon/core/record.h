@@ -49,7 +49,8 @@ struct record_head {
 };
 
 /* Builders: a new reference, or NULL where there is no memory. */
-json_t *record_held(struct record_head head, const char *key, const char *why);
+/* `ctime`: when PVE made the VM; 0: not said. */
+json_t *record_held(struct record_head head, const char *key, const char *why, int64_t ctime);
 json_t *record_begin(struct record_head head, const char *cause, const char *key,
                      const struct plan *plan);
 /* A `begin` that says which VM becomes which machine: its creation (0: not known) and its name
@@ -85,6 +86,7 @@ struct record_memory {
     size_t steps_done;
     char held_key[SMBIOS_UUID_SIZE]; /* a start was stopped for this pair; "" : none */
     char *held_time;                 /* of the last `held`; NULL: never */
+    int64_t held_ctime;              /* when PVE made the VM that was held; 0: not known */
     /* Of the first `start` since then, in seconds since 1970: PVE may have been asked for the start
      * that is owed. 0: it was not. */
     int64_t start_asked;

@@ -98,6 +98,7 @@ static int apply_held(struct record_memory *memory, const json_t *record)
 {
     memory->start_owed = true;
     memory->start_asked = 0;
+    memory->held_ctime = json_integer_value(json_object_get(record, "ctime"));
     set_id(memory->held_key, text_of(record, "key"));
     if (!memory->open) {
         set_id(memory->txn, text_of(record, "txn"));

@@ -47,6 +47,18 @@ def test_incoming_migration_goes():
         untouched(node, before)
 
 
+def test_incoming_migration_of_a_configuration_that_is_here_goes():
+    """As at the end of a migration, or where a node migrates to itself: only PVE_MIGRATED_FROM tells."""
+    with checked_node() as node:
+        differing(node)
+        before = node.conf(105)
+        task = node.qm("start", "105", "--skiplock", "--migratedfrom", node.name,
+                       "--migration_type", "insecure")
+        went(task, "incoming migration")
+        untouched(node, before)
+        assert node.running(105), "it does not run"
+
+
 def test_resume_from_hibernation_goes():
     with checked_node() as node:
         node.vm(105, imported())
@@ -60,6 +72,7 @@ def test_resume_from_hibernation_goes():
         task = node.qm("start", "105")
         went(task, "resume from hibernation")
         untouched(node, before)
+        assert node.running(105), "it does not run"
 
 
 def test_resume_by_the_resume_call_goes():
@@ -68,8 +81,12 @@ def test_resume_by_the_resume_call_goes():
         node.qm("start", "105", check=True)
         node.qm("suspend", "105", "--todisk", "1", check=True)
         node.fingerprint(105, fingerprint(policy=POLICY))
-        node.start_daemon(early=0)
+        before = node.conf(105)
+        node.start_daemon()         # early: nor is it rewritten into its resume
+        at_rest(node)
         went(node.qm("resume", "105"), "resume from hibernation")
+        untouched(node, before)
+        assert node.running(105), "it does not run"
 
 
 def test_rollback_with_ram_goes():

@@ -16,7 +16,7 @@ static int record_hold(struct driver *d, const struct assessment *a)
     (void)snprintf(txn, sizeof(txn), "00000000-0000-0000-0001-%012u", d->held % 1000000); /* fits */
     record = record_held(
         (struct record_head){DRIVER_VMID, d->memory.open ? d->memory.txn : txn, driver_now(d)},
-        a->key, "why");
+        a->key, "why", a->ctime);
     rc = driver_record(d, record);
     json_decref(record);
     return rc;

@@ -304,7 +304,7 @@ static int build_records(void *data)
 {
     const struct record_head head = {105, "a", "t"};
     json_t *records[] = {
-        record_held(head, "k", "w\xff"),
+        record_held(head, "k", "w\xff", 1795397075),
         record_step(head, 1, "m"),
         record_stuck(head, "k", "m"),
         record_end(head, RECORD_FAILED, "k", "m"),

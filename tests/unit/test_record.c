@@ -271,7 +271,7 @@ static void check_record(json_t *record, const char *type)
 static void every_record_says_what_when_whose(void **state)
 {
     (void)state;
-    check_record(record_held(head, "k", "why"), "held");
+    check_record(record_held(head, "k", "why", 1795397075), "held");
     check_record(record_step(head, 2, NULL), "step");
     check_record(record_step(head, 2, "refused"), "step");
     check_record(record_stuck(head, "scsi0", NULL), "stuck");
