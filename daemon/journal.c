@@ -3,10 +3,8 @@
  * See journal.h: the change journal on disk.
  *
  * A record counts once its newline is on disk; what a crash left behind the last newline was never
- * acknowledged. The next append closes it with TORN_MARK, which makes it unreadable for good: were
- * it closed with a bare newline, a record that was cut exactly before its newline would come to
- * life later. The mark is written in one go with the new record, so that it needs no sync of its
- * own.
+ * acknowledged. The next append closes it with a mark (core/record_lines.h), written in one go
+ * with the new record, so that it needs no sync of its own.
  */
 #include "journal.h"
 
@@ -18,15 +16,11 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/record_lines.h"
 #include "io/file.h"
 
-enum {
-    READ_MAX = 4 * 1024 *
-               1024,      /* the newest bytes of a journal that are read: thousands of changes */
-    VMID_MAX = 999999999, /* PVE's own limit */
-};
+enum { VMID_MAX = 999999999 }; /* PVE's own limit */
 
-static const char TORN_MARK[] = "#torn\n";
 static const char SUFFIX[] = ".jsonl";
 
 struct journal {
@@ -109,7 +103,7 @@ static int close_torn_end(const struct journal *journal, int fd, struct buf *lin
         return err_set(err, -errno, "cannot sync the directory: %s", strerror(errno));
     }
     if (last != '\n') {
-        buf_adds(line, TORN_MARK);
+        buf_adds(line, RECORD_LINES_TORN);
     }
     return 0;
 }
@@ -163,83 +157,12 @@ int journal_append(struct journal *journal, uint32_t vmid, const json_t *record,
 
 /* --- reading -------------------------------------------------------------------------------- */
 
-static int read_tail(int fd, struct buf *text)
-{
-    char chunk[16384];
-    struct stat st;
-    off_t at;
-
-    if (fstat(fd, &st) < 0) {
-        return -errno;
-    }
-    at = st.st_size > READ_MAX ? st.st_size - READ_MAX : 0;
-    for (;;) {
-        ssize_t n = pread(fd, chunk, sizeof(chunk), at);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            break;
-        }
-        buf_add(text, chunk, (size_t)n);
-        at += n;
-        if (text->error != 0) {
-            return text->error;
-        }
-    }
-    if (st.st_size > READ_MAX) { /* begins in the middle of a line */
-        const char *newline = memchr(text->data, '\n', text->len);
-
-        buf_consume(text, newline != NULL ? (size_t)(newline - text->data) + 1 : text->len);
-    }
-    return 0;
-}
-
-static bool is_torn(const char *line, size_t len)
-{
-    size_t mark = sizeof(TORN_MARK) - 2; /* without newline and NUL */
-
-    return len >= mark && memcmp(line + len - mark, TORN_MARK, mark) == 0;
-}
-
-/* `text` is consumed line by line; what is behind the last newline does not count. */
-static int parse_lines(const struct buf *text, json_t *records, size_t *ret_bad)
-{
-    const char *line = text->data;
-    const char *end = text->data + text->len;
-    size_t bad = 0;
-
-    while (line < end) {
-        const char *newline = memchr(line, '\n', (size_t)(end - line));
-        json_error_t error = {.text = ""};
-        json_t *record;
-
-        if (newline == NULL) {
-            break;
-        }
-        record = json_loadb(line, (size_t)(newline - line), JSON_REJECT_DUPLICATES, &error);
-        if (record == NULL && json_error_code(&error) == json_error_out_of_memory) {
-            return -ENOMEM; /* a record that is overlooked is worse than a journal not read */
-        }
-        if (!json_is_object(record)) {
-            json_decref(record);
-            bad += is_torn(line, (size_t)(newline - line)) ? 0 : 1;
-        } else if (json_array_append_new(records, record) < 0) {
-            return -ENOMEM;
-        }
-        line = newline + 1;
-    }
-    *ret_bad = bad;
-    return 0;
-}
-
 static int read_records(int fd, json_t *records, size_t *ret_bad)
 {
     CLEANUP(buf_fini) struct buf text = BUF_INIT(0);
-    int rc = read_tail(fd, &text);
+    int rc = file_read_tail(fd, RECORD_LINES_MAX, &text);
 
-    return rc == 0 && text.len > 0 ? parse_lines(&text, records, ret_bad) : rc;
+    return rc == 0 && text.len > 0 ? record_lines_parse(text.data, text.len, records, ret_bad) : rc;
 }
 
 int journal_read(struct journal *journal, uint32_t vmid, json_t **ret_records, size_t *ret_bad,

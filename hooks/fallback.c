@@ -120,18 +120,6 @@ static int read_hold(const struct hook *hook, struct facts *facts)
     return 0;
 }
 
-static int read_facts(const struct hook *hook, struct facts *facts, struct err *err)
-{
-    int rc;
-
-    facts->settings = hook->settings;
-    if (read_hold(hook, facts) < 0) {
-        return err_oom(err);
-    }
-    rc = read_config(hook, facts, err);
-    return rc == 0 ? read_fingerprint(hook, facts, err) : rc;
-}
-
 /*
  * Does a start with hardware that is known to differ have to be refused? The administrator may have
  * asked so in two ways: by on_drift, which needs no daemon to be obeyed; or by on_error, which an
@@ -238,7 +226,8 @@ static int decide(const struct hook *hook, const char *why, struct facts *facts,
     enum guard_verdict verdict;
     int rc;
 
-    rc = read_facts(hook, facts, err);
+    facts->settings = hook->settings;
+    rc = read_config(hook, facts, err);
     if (rc < 0) {
         return rc;
     }
@@ -249,7 +238,14 @@ static int decide(const struct hook *hook, const char *why, struct facts *facts,
                   guard_reason(verdict), why);
         return WIRE_HOOK_GO;
     }
-    return compare(hook, why, facts, err);
+    if (hook_disk_is_astray(hook, why, facts->conf)) {
+        return WIRE_HOOK_REFUSE;
+    }
+    if (read_hold(hook, facts) < 0) {
+        return err_oom(err);
+    }
+    rc = read_fingerprint(hook, facts, err);
+    return rc < 0 ? rc : compare(hook, why, facts, err);
 }
 
 int hook_decide_alone(const struct hook *hook, const char *why)

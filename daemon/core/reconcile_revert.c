@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/disk_place.h"
 #include "core/reconcile_impl.h"
 
 /* --- look
@@ -312,34 +313,6 @@ int reconcile_enter_look_read(struct reconcile *r, struct reconcile_action *out)
     return reconcile_enter_read(r, out);
 }
 
-/* Where is the disk that a step moves? On no slot, while its volume is an unusedN: then the
- * deletion that we left pending was carried out. On no slot and no unusedN: somebody took it away.
- */
-enum disk_place { DISK_IN_SLOT, DISK_UNUSED, DISK_NOWHERE };
-
-static enum disk_place find_disk(const struct plan_step *step, const struct pveconf *conf)
-{
-    const struct pveconf_section *main_keys = &conf->sections[0];
-    enum disk_place place = DISK_NOWHERE;
-    struct drive_slot slot;
-
-    if (step->remove == NULL || step->probe_value == NULL) {
-        return DISK_IN_SLOT;
-    }
-    for (size_t i = 0; i < main_keys->n; i++) {
-        const struct pveconf_key *key = &main_keys->keys[i];
-        bool same = reconcile_same_volume(key->value, step->probe_value);
-
-        if (same && drive_slot_parse(key->key, &slot)) {
-            return DISK_IN_SLOT;
-        }
-        if (same && str_starts(key->key, "unused")) {
-            place = DISK_UNUSED;
-        }
-    }
-    return place;
-}
-
 /* The value of `boot` from before the step that moves the disk. */
 static const char *boot_before(const struct plan_step *step)
 {
@@ -438,7 +411,7 @@ static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
 
     for (size_t i = 0; i < r->n_steps; i++) {
         const struct plan_step *step = &r->steps[i];
-        enum disk_place place = find_disk(step, conf);
+        enum disk_place place = disk_place_find(step, conf, NULL);
         bool taken = place != DISK_IN_SLOT && pveconf_get(conf, step->probe) != NULL;
         const char *second = r->runs ? NULL : second_slot(step, conf);
 

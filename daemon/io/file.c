@@ -151,6 +151,26 @@ int file_read_fd(int fd, const char *path, struct buf *text, struct err *err)
     return rc < 0 ? err_set(err, rc, "%s: %s", path, strerror(-rc)) : 0;
 }
 
+int file_read_tail(int fd, size_t max, struct buf *text)
+{
+    struct stat st;
+    int rc;
+
+    if (fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    if (st.st_size > (off_t)max && lseek(fd, st.st_size - (off_t)max, SEEK_SET) < 0) {
+        return -errno;
+    }
+    rc = read_all(fd, text);
+    if (rc == 0 && st.st_size > (off_t)max) { /* begins in the middle of a line */
+        const char *newline = memchr(text->data, '\n', text->len);
+
+        buf_consume(text, newline != NULL ? (size_t)(newline - text->data) + 1 : text->len);
+    }
+    return rc;
+}
+
 int file_read(int dir_fd, const char *path, enum file_flags flags, struct buf *text,
               struct err *err)
 {
