@@ -45,6 +45,14 @@ static enum vm_state state_of(const struct vm *vm)
     return VM_DIFFERS;
 }
 
+/* That is the answer's detail, at the end: nobody wants to read it twice. */
+static bool is_conclusion(const struct vm *vm, const struct reconcile_told *told)
+{
+    const char *text = reconcile_text(vm->reconcile);
+
+    return *text != '\0' && str_ends(told->text, text);
+}
+
 static void publish(struct vm *vm)
 {
     const struct plan *plan = reconcile_plan(vm->reconcile);
@@ -52,7 +60,8 @@ static void publish(struct vm *vm)
 
     while (reconcile_next_told(vm->reconcile, &told)) {
         engine_tell(vm, &told);
-        for (struct engine_watch *w = vm->watches; w != NULL; w = w->next) {
+        for (struct engine_watch *w = vm->watches; w != NULL && !is_conclusion(vm, &told);
+             w = w->next) {
             w->watcher.progress(w->watcher.userdata, told.text);
         }
         reconcile_told_fini(&told);

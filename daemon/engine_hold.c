@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <syslog.h>
 
+#include "base/str.h"
 #include "engine_impl.h"
 #include "io/clock.h"
 #include "message_ids.h"
@@ -34,6 +35,13 @@ static int record_change(struct vm *vm, const char *on_hold, struct err *err)
     return rc;
 }
 
+/* It came, it went, or somebody gave it another reason: the file forgets the former one. */
+static bool is_news(const struct vm *vm, const char *on_hold)
+{
+    return vm->memory.hold_noted != (on_hold != NULL) ||
+           (on_hold != NULL && !str_equal(vm->memory.hold_why, on_hold));
+}
+
 /* A look at ten thousand VMs must not read ten thousand journals: only where there is a hold, or
  * was one when this VM was last looked at. */
 void engine_note_hold(struct engine *engine, uint32_t vmid, const struct assessment *a)
@@ -48,7 +56,7 @@ void engine_note_hold(struct engine *engine, uint32_t vmid, const struct assessm
     if (engine_activate(engine, vmid, &vm, NULL) < 0) {
         return; /* the next look notices it again */
     }
-    if (vm->memory.hold_noted != (a->on_hold != NULL)) {
+    if (is_news(vm, a->on_hold)) {
         (void)record_change(vm, a->on_hold, NULL); /* likewise; the failure is told */
     }
     engine_settle(vm);
@@ -94,7 +102,7 @@ int engine_hold_changed(struct engine *engine, uint32_t vmid, char **ret_on_hold
         return rc;
     }
     vm->busy++;
-    if (vm->memory.hold_noted != (a->on_hold != NULL)) {
+    if (is_news(vm, a->on_hold)) {
         rc = record_change(vm, a->on_hold, err);
     }
     if (a->outcome != ASSESS_NO_FINGERPRINT && vm->reconcile == NULL && rc == 0 &&

@@ -11,14 +11,35 @@
 #include "io/clock.h"
 #include "message_ids.h"
 
+/* The VM's configuration; *ret NULL: there is none that could be read, which is said elsewhere. */
+static int read_conf(struct engine *engine, uint32_t vmid, struct pveconf **ret)
+{
+    CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
+    int rc = engine_read_texts(engine, vmid, &texts, NULL);
+
+    *ret = NULL;
+    if (rc == 0 && texts.texts.config != NULL) {
+        rc = pveconf_parse(texts.texts.config, texts.texts.config_len, ret, NULL);
+    }
+    return rc == -ENOMEM ? rc : 0;
+}
+
+/* `txn` NULL: the last one that has an effect still. */
 static int load(struct engine *engine, uint32_t vmid, const char *txn, struct undo **ret,
                 struct err *err)
 {
+    CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
     json_auto_t *records = NULL;
     size_t bad = 0;
     int rc = engine_read_log(engine, vmid, &records, &bad, err);
 
-    return rc < 0 ? rc : undo_find(records, vmid, txn, ret, err);
+    if (rc == 0 && txn == NULL && read_conf(engine, vmid, &conf) < 0) {
+        return err_oom(err);
+    }
+    if (rc < 0 || conf == NULL) {
+        return rc < 0 ? rc : undo_find(records, vmid, txn, ret, err);
+    }
+    return undo_find_effective(records, vmid, conf, ret, err);
 }
 
 /* What the journal does not tell any more (it is read back for 4 MiB) cannot be undone: whatever is

@@ -3,8 +3,10 @@
  * See journal.h: the change journal on disk.
  *
  * A record counts once its newline is on disk; what a crash left behind the last newline was never
- * acknowledged. The next append closes it with a mark (core/record_lines.h), written in one go
- * with the new record, so that it needs no sync of its own.
+ * acknowledged. The next append closes it with RECORD_TORN_MARK, which makes it unreadable for
+ * good: were it closed with a bare newline, a record that was cut exactly before its newline would
+ * come to life later. The mark is written in one go with the new record, so that it needs no sync
+ * of its own.
  */
 #include "journal.h"
 
@@ -16,10 +18,12 @@
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "core/record_lines.h"
+#include "core/record.h"
 #include "io/file.h"
 
-enum { VMID_MAX = 999999999 }; /* PVE's own limit */
+enum {
+    VMID_MAX = 999999999, /* PVE's own limit */
+};
 
 static const char SUFFIX[] = ".jsonl";
 
@@ -103,7 +107,7 @@ static int close_torn_end(const struct journal *journal, int fd, struct buf *lin
         return err_set(err, -errno, "cannot sync the directory: %s", strerror(errno));
     }
     if (last != '\n') {
-        buf_adds(line, RECORD_LINES_TORN);
+        buf_adds(line, RECORD_TORN_MARK);
     }
     return 0;
 }
@@ -160,9 +164,9 @@ int journal_append(struct journal *journal, uint32_t vmid, const json_t *record,
 static int read_records(int fd, json_t *records, size_t *ret_bad)
 {
     CLEANUP(buf_fini) struct buf text = BUF_INIT(0);
-    int rc = file_read_tail(fd, RECORD_LINES_MAX, &text);
+    int rc = file_read_tail(fd, RECORD_TAIL_MAX, &text);
 
-    return rc == 0 && text.len > 0 ? record_lines_parse(text.data, text.len, records, ret_bad) : rc;
+    return rc == 0 ? record_parse_lines(text.data, text.len, records, ret_bad) : rc;
 }
 
 int journal_read(struct journal *journal, uint32_t vmid, json_t **ret_records, size_t *ret_bad,

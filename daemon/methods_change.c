@@ -14,9 +14,23 @@
 
 struct apply {
     struct server_call *call;
+    struct methods *methods;
+    uint32_t vmid;
     struct engine_watch *watch;
     char undoes[SMBIOS_UUID_SIZE]; /* "": it is no undo */
 };
+
+/* What would happen, by the plan alone. */
+static const char *foretell(const json_t *plan, const char *on_hold)
+{
+    if (json_array_size(json_object_get(plan, "refusals")) > 0) {
+        return "refused";
+    }
+    if (json_array_size(json_object_get(plan, "changes")) == 0) {
+        return "unchanged";
+    }
+    return on_hold == NULL ? "differs" : "refused";
+}
 
 static void on_apply_gone(void *userdata)
 {
@@ -36,10 +50,26 @@ static void on_apply_progress(void *userdata, const char *text)
     server_call_progress(apply->call, json_pack("{s:s}", "progress", text));
 }
 
+/* A VM that runs is not looked at any further. Where nothing would be changed once it is stopped,
+ * that is no work left undone. */
+static bool is_in_sync(const struct apply *apply)
+{
+    json_auto_t *plan = NULL;
+
+    return engine_plan(apply->methods->engine, apply->vmid, &plan, NULL) == 0 &&
+           str_equal(foretell(plan, NULL), "unchanged");
+}
+
 static void on_apply_done(void *userdata, const char *outcome, const char *detail,
                           const json_t *plan)
 {
     struct apply *apply = userdata;
+    bool in_sync = str_equal(outcome, "busy") && *apply->undoes == '\0' && is_in_sync(apply);
+
+    if (in_sync) {
+        outcome = "unchanged";
+        detail = "as its fingerprint says";
+    }
 
     server_call_on_gone(apply->call, NULL, NULL);
     server_call_reply(apply->call, json_pack("{s:s, s:s, s:O?, s:s*}", "outcome", outcome, "detail",
@@ -64,6 +94,8 @@ static void carry_out(struct server_call *call, struct methods *methods, const s
 
     if (apply != NULL) {
         apply->call = call;
+        apply->methods = methods;
+        apply->vmid = order->vmid;
         server_call_on_gone(call, on_apply_gone, apply);
         rc = order->undo
                  ? engine_undo(methods->engine, order->vmid, order->txn, &watcher, apply->undoes,
@@ -75,18 +107,6 @@ static void carry_out(struct server_call *call, struct methods *methods, const s
         free(apply);
         methods_fail(call, order->vmid, rc, &err);
     }
-}
-
-/* What would happen, by the plan alone. */
-static const char *foretell(const json_t *plan, const char *on_hold)
-{
-    if (json_array_size(json_object_get(plan, "refusals")) > 0) {
-        return "refused";
-    }
-    if (json_array_size(json_object_get(plan, "changes")) == 0) {
-        return "unchanged";
-    }
-    return on_hold == NULL ? "differs" : "refused";
 }
 
 static void dry_run(struct server_call *call, struct methods *methods, const struct order *order)
@@ -109,6 +129,19 @@ static void dry_run(struct server_call *call, struct methods *methods, const str
                                       "undoes", undoes[0] == '\0' ? NULL : undoes));
 }
 
+/* A VM that never was here has nothing that could fail. */
+static bool exists(struct server_call *call, struct methods *methods, uint32_t vmid)
+{
+    json_auto_t *plan = NULL;
+    struct err err = {""};
+    int rc = engine_plan(methods->engine, vmid, &plan, &err);
+
+    if (rc == -ESRCH) {
+        methods_fail(call, vmid, rc, &err);
+    }
+    return rc != -ESRCH;
+}
+
 static void method_change(struct server_call *call, struct methods *methods, bool undo)
 {
     struct wire_fields f = {.object = server_call_parameters(call)};
@@ -121,6 +154,8 @@ static void method_change(struct server_call *call, struct methods *methods, boo
 
     if (!wire_fields_done(&f)) {
         server_call_bad(call, f.bad);
+    } else if (!undo && !exists(call, methods, order.vmid)) {
+        return; /* told */
     } else if (dry) {
         dry_run(call, methods, &order);
     } else {

@@ -190,10 +190,8 @@ static int say_hold(const struct hook *hook, const char *why, const struct facts
     return WIRE_HOOK_GO;
 }
 
-static int compare(const struct hook *hook, const char *why, const struct facts *facts,
-                   struct err *err)
+static int compare(const struct hook *hook, const char *why, struct facts *facts, struct err *err)
 {
-    struct plan_input input = {.vmid = hook->call.vmid, .fp = facts->fp};
     CLEANUP(pveconf_freep) struct pveconf *next = NULL;
     CLEANUP(plan_freep) struct plan *plan = NULL;
     int rc;
@@ -203,8 +201,15 @@ static int compare(const struct hook *hook, const char *why, const struct facts 
     if (pveconf_apply_pending(facts->conf, &next) < 0) {
         return err_oom(err);
     }
-    input.conf = next;
-    rc = plan_make(&input, &plan, err);
+    if (hook_refuse_lost_disk(hook, why, next)) {
+        return WIRE_HOOK_REFUSE;
+    }
+    rc = read_fingerprint(hook, facts, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = plan_make(&(struct plan_input){.vmid = hook->call.vmid, .conf = next, .fp = facts->fp},
+                   &plan, err);
     if (rc < 0) {
         return rc;
     }
@@ -227,6 +232,9 @@ static int decide(const struct hook *hook, const char *why, struct facts *facts,
     int rc;
 
     facts->settings = hook->settings;
+    if (read_hold(hook, facts) < 0) {
+        return err_oom(err);
+    }
     rc = read_config(hook, facts, err);
     if (rc < 0) {
         return rc;
@@ -238,14 +246,7 @@ static int decide(const struct hook *hook, const char *why, struct facts *facts,
                   guard_reason(verdict), why);
         return WIRE_HOOK_GO;
     }
-    if (hook_disk_is_astray(hook, why, facts->conf)) {
-        return WIRE_HOOK_REFUSE;
-    }
-    if (read_hold(hook, facts) < 0) {
-        return err_oom(err);
-    }
-    rc = read_fingerprint(hook, facts, err);
-    return rc < 0 ? rc : compare(hook, why, facts, err);
+    return compare(hook, why, facts, err);
 }
 
 int hook_decide_alone(const struct hook *hook, const char *why)

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "core/notes.h"
+#include "core/pveconf.h"
 #include "core/settings.h"
 #include "core/wire.h"
 
@@ -47,6 +48,7 @@ bool hook_hold_file(const struct hook *hook, bool local, char path[HOOK_PATH_SIZ
 bool hook_former(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_storages(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 bool hook_config(const struct hook *hook, char path[HOOK_PATH_SIZE]);
+/* The daemon's change journal of this VM. */
 bool hook_journal(const struct hook *hook, char path[HOOK_PATH_SIZE]);
 
 /* context.c: what only a child of the start worker and root can see, into hook->call. */
@@ -65,12 +67,12 @@ void hook_sayf(const struct hook *hook, const char *format, ...) PRINTF_LIKE(2, 
  * and what PVE would make of one that cannot be run. */
 int hook_run_former(const struct hook *hook);
 
-/* astray.c: did a change of ours, which nobody is there to end, leave the VM without a disk? True:
- * it must not start, and why was said (law 2; with `why` there is no daemon, in a few words). */
-struct pveconf;
-bool hook_disk_is_astray(const struct hook *hook, const char *why, const struct pveconf *conf);
-
 /* fallback.c: pre-start without a daemon. `why` there is none, in a few words. The exit code. */
 int hook_decide_alone(const struct hook *hook, const char *why);
+
+/* lost.c: is a disk of this VM gone from its configuration because a move of ours was cut off in
+ * the middle? Then says so, and returns true: the start is refused. A journal that cannot be read
+ * is none (law 9). `conf`: as of the next start. */
+bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struct pveconf *conf);
 
 #endif

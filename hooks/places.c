@@ -90,14 +90,14 @@ bool hook_storages(const struct hook *hook, char path[HOOK_PATH_SIZE])
                      place(hook, hook->settings->pve_dir, "/etc/pve"));
 }
 
-bool hook_journal(const struct hook *hook, char path[HOOK_PATH_SIZE])
-{
-    return hook_path(hook, path, "%s/journal/%u.jsonl",
-                     place(hook, hook->settings->state_dir, "/var/lib/pve-hwid"), hook->call.vmid);
-}
-
 bool hook_config(const struct hook *hook, char path[HOOK_PATH_SIZE])
 {
     return hook_path(hook, path, "%s/qemu-server/%u.conf",
                      place(hook, hook->settings->pve_dir, "/etc/pve"), hook->call.vmid);
+}
+
+bool hook_journal(const struct hook *hook, char path[HOOK_PATH_SIZE])
+{
+    return hook_path(hook, path, "%s/journal/%u.jsonl",
+                     place(hook, hook->settings->state_dir, "/var/lib/pve-hwid"), hook->call.vmid);
 }

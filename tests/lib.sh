@@ -24,7 +24,7 @@ CHECK_PACKAGES="clang clang-format-14 man-db groff python3-jsonschema python3-pr
     libclang-rt-14-dev"
 # The Debian package: built, read by lintian, and lived with in Debian trees (tests/test_package).
 PACKAGE_PACKAGES="dpkg-dev debhelper pkgconf lintian blhc devscripts mmdebstrap debian-archive-keyring
-    systemd-container"
+    systemd-container autopkgtest"
 
 missing_of() {
     local p

@@ -4,12 +4,11 @@
 #include "cli/several.h"
 
 static const struct carry_out_outcome outcomes[] = {
-    {"unchanged", CLI_OK, "in sync, nothing to do", NULL},
+    {"unchanged", CLI_OK, "nothing to do", NULL},
     {"done", CLI_OK, "done", "to look back: pve-hwid log"},
     {"partial", CLI_DIFFERS, "done in part", "to look back: pve-hwid log"},
     {"differs", CLI_DIFFERS, "dry run, nothing was changed", "to do it: pve-hwid apply"},
-    {"busy", CLI_BUSY, "nothing was done, the VM runs or is locked",
-     "when it is stopped and unlocked: pve-hwid apply"},
+    {"busy", CLI_BUSY, "nothing was done", "when it is stopped and unlocked: pve-hwid apply"},
     {"refused", CLI_REFUSED, "refused, nothing was done", "to see why: pve-hwid plan"},
     {"failed", CLI_ERROR, "failed", "to see how far it came: pve-hwid log"},
 };

@@ -216,7 +216,7 @@ enum args_result args_parse(struct cli *cli, const struct arg_option *options, s
         return ARGS_DONE;
     }
     if (context.help) {
-        help_print_verb(cli, cli->verb);
+        *ret_code = help_verb(cli, cli->verb);
         return ARGS_DONE;
     }
     if (context.timeout != NULL) {

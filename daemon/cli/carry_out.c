@@ -2,6 +2,10 @@
 /* See carry_out.h. */
 #include "cli/carry_out.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/buf.h"
 #include "base/str.h"
 #include "cli/calls.h"
@@ -16,6 +20,7 @@ void carried_out_fini(struct carried_out *done)
     json_decref(done->answer);
     json_decref(done->progress);
     plan_free(done->plan);
+    free(done->detail);
     *done = (struct carried_out){0};
 }
 
@@ -58,13 +63,34 @@ static const struct carry_out_outcome *find_outcome(const struct carry_out *what
     return NULL;
 }
 
+/* The journal wants the VM in each sentence; here it stands before it. */
+static int read_detail(const struct carry_out *what, struct carried_out *done)
+{
+    const char *said = json_string_value(json_object_get(done->answer, "detail"));
+    CLEANUP_FREE char *vm = str_printf("VM %u", (unsigned)what->vmid);
+    size_t len = vm != NULL ? strlen(vm) : 0;
+    bool named = said != NULL && vm != NULL && str_starts(said, vm);
+
+    if (said == NULL) {
+        return 0;
+    }
+    if (named && str_starts(said + len, ": ")) {
+        done->detail = str_dup(said + len + 2);
+    } else {
+        done->detail = named && said[len] == ' ' ? str_printf("it%s", said + len) : str_dup(said);
+    }
+    return vm == NULL || done->detail == NULL ? -ENOMEM : 0;
+}
+
 static enum cli_exit read_answer(const struct carry_out *what, struct carried_out *done)
 {
     const json_t *told = json_object_get(done->answer, "plan");
     struct err err = {""};
 
     done->outcome = find_outcome(what, done->answer);
-    done->detail = json_string_value(json_object_get(done->answer, "detail"));
+    if (read_detail(what, done) < 0) {
+        return cli_oom(what->cli);
+    }
     if (done->outcome == NULL) {
         return calls_bad_answer(what->cli, what->vmid, "it has no usable 'outcome'");
     }

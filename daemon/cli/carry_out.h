@@ -34,7 +34,7 @@ struct carry_out_outcome {
 struct carried_out {
     const struct carry_out_outcome *outcome;
     json_t *answer, *progress; /* owned */
-    const char *detail;        /* borrowed; NULL: none */
+    char *detail;              /* owned; NULL: none. Without the VM, which is told before it */
     struct plan *plan;         /* NULL: none */
 };
 void carried_out_fini(struct carried_out *done);

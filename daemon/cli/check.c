@@ -42,7 +42,7 @@ static int print_table(const struct cli *cli, const struct vm_state_list *list)
         out_table_add(&table, OUT_PLAIN, vm->name);
         out_table_add(&table, vm_state_style(vm), vm->state);
         out_table_addf(&table, OUT_PLAIN, "%lld", (long long)vm->changes);
-        out_table_add(&table, OUT_PLAIN, vm->detail);
+        out_table_add_said(&table, vm->detail);
     }
     return out_table_print(&table, &cli->out);
 }
@@ -50,6 +50,7 @@ static int print_table(const struct cli *cli, const struct vm_state_list *list)
 static void print_one(const struct cli *cli, const struct vm_state *vm)
 {
     const struct out *out = &cli->out;
+    CLEANUP_FREE char *detail = out_local_times(vm->detail);
 
     out_printf(out, OUT_PLAIN, "VM %u", (unsigned)vm->vmid);
     if (vm->name != NULL) {
@@ -61,7 +62,8 @@ static void print_one(const struct cli *cli, const struct vm_state *vm)
         out_printf(out, OUT_PLAIN, ", %lld change%s", (long long)vm->changes,
                    vm->changes == 1 ? "" : "s");
     }
-    out_printf(out, OUT_PLAIN, "%s%s\n", *vm->detail != '\0' ? ": " : "", vm->detail);
+    out_printf(out, OUT_PLAIN, "%s%s\n", *vm->detail != '\0' ? ": " : "",
+               detail != NULL ? detail : vm->detail);
     if (vm->changes > 0) {
         out_printf(out, OUT_PLAIN, "Next: pve-hwid plan %u\n", (unsigned)vm->vmid);
     }

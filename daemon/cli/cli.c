@@ -172,12 +172,18 @@ const struct verb *cli_find_verb(const struct cli *cli, const char *name)
     return NULL;
 }
 
-const char *cli_nearest_verb(const struct cli *cli, const char *name)
+enum cli_exit cli_no_verb(const struct cli *cli, const char *name)
 {
     struct nearest nearest = nearest_begin(name);
 
+    if (*name == '-') {
+        return cli_usage(cli, "a verb must come first, '%s' is none", name);
+    }
     for (size_t i = 0; i < cli->n_verbs; i++) {
         nearest_offer(&nearest, cli->verbs[i]->name);
     }
-    return nearest.best;
+    if (nearest.best != NULL) {
+        return cli_usage(cli, "there is no verb '%s'; did you mean '%s'?", name, nearest.best);
+    }
+    return cli_usage(cli, "there is no verb '%s'", name);
 }

@@ -85,8 +85,8 @@ json_t *cli_json_text(const char *text);
 enum cli_exit cli_worst(enum cli_exit a, enum cli_exit b);
 
 const struct verb *cli_find_verb(const struct cli *cli, const char *name);
-/* The verb that was probably meant; NULL: none is near. */
-const char *cli_nearest_verb(const struct cli *cli, const char *name);
+/* A wrong usage: no such verb, and which was probably meant. */
+enum cli_exit cli_no_verb(const struct cli *cli, const char *name);
 
 extern const struct verb verb_adopt, verb_apply, verb_attach, verb_capture, verb_check, verb_detach,
     verb_doctor, verb_help, verb_hold, verb_list, verb_log, verb_match, verb_metrics, verb_move,

@@ -26,7 +26,7 @@ void help_print_all(const struct cli *cli)
                   "See also: man pve-hwid\n");
 }
 
-void help_print_verb(const struct cli *cli, const struct verb *verb)
+static void print_verb(const struct cli *cli, const struct verb *verb)
 {
     const struct out *out = &cli->out;
 
@@ -38,6 +38,19 @@ void help_print_verb(const struct cli *cli, const struct verb *verb)
     if (verb->online) {
         out_text(out, online_options);
     }
+}
+
+enum cli_exit help_verb(const struct cli *cli, const struct verb *verb)
+{
+    if (cli->json) {
+        return cli_print_json(cli,
+                              json_pack("{s:s,s:s,s:s,s:s}", "name", verb->name, "summary",
+                                        verb->summary, "usage", verb->usage, "details",
+                                        verb->details),
+                              CLI_OK);
+    }
+    print_verb(cli, verb);
+    return CLI_OK;
 }
 
 static enum cli_exit print_json(const struct cli *cli)
@@ -74,17 +87,17 @@ static enum cli_exit help_run(struct cli *cli, int argc, char **argv)
     }
     verb = cli_find_verb(cli, args.words[0]);
     if (verb == NULL) {
-        return cli_usage(cli, "there is no verb '%s'", args.words[0]);
+        return cli_no_verb(cli, args.words[0]);
     }
-    help_print_verb(cli, verb);
-    return CLI_OK;
+    return help_verb(cli, verb);
 }
 
 const struct verb verb_help = {
     .name = "help",
     .summary = "Tells the verbs, or the options and examples of one",
     .usage = "help [VERB] [--json]",
-    .details = "Examples:\n"
+    .details = "With --json the same as an object, of each verb or of one.\n\n"
+               "Examples:\n"
                "  pve-hwid help\n"
                "  pve-hwid help capture\n",
     .run = help_run,

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 
 void help_print_all(const struct cli *cli);
-void help_print_verb(const struct cli *cli, const struct verb *verb);
+/* The text, or with --json an object. */
+enum cli_exit help_verb(const struct cli *cli, const struct verb *verb);
 
 #endif

@@ -32,6 +32,7 @@ static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, void *userdat
     CLEANUP(hold_file_fini) struct hold_file file = {0};
     struct err err = {""};
     bool told;
+    CLEANUP_FREE char *what = NULL;
 
     if (hold_file_settings(order->config, &settings, &err) < 0 ||
         hold_file_write(settings, vmid, order->why, &file, &err) < 0) {
@@ -43,16 +44,24 @@ static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, void *userdat
                           "journal later");
     if (cli->json) {
         return cli_print_json(cli,
-                              json_pack("{s:I,s:b,s:b,s:o,s:o,s:b}", "vmid", (json_int_t)vmid,
+                              json_pack("{s:I,s:b,s:b,s:o,s:o,s:b,s:o}", "vmid", (json_int_t)vmid,
                                         "on_hold", 1, "was_on_hold", (int)file.was_there, "file",
                                         cli_json_text(file.path), "detail",
-                                        cli_json_text(file.what), "daemon_told", (int)told),
+                                        cli_json_text(file.what), "daemon_told", (int)told,
+                                        "former", cli_json_text(file.former)),
                               CLI_OK);
+    }
+    what = out_local_times(file.what);
+    if (file.former != NULL) {
+        CLEANUP_FREE char *former = out_local_times(file.former);
+
+        out_printf(&cli->out, OUT_PLAIN, "VM %u was %s: this is replaced.\n", (unsigned)vmid,
+                   former != NULL ? former : file.former);
     }
     out_printf(&cli->out, OUT_PLAIN,
                "VM %u is %s: pve-hwid leaves it as it is, and a start goes on as it is.\n"
                "To end the hold: pve-hwid resume %u\n",
-               (unsigned)vmid, file.what, (unsigned)vmid);
+               (unsigned)vmid, what != NULL ? what : file.what, (unsigned)vmid);
     return CLI_OK;
 }
 

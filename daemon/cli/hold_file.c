@@ -32,6 +32,7 @@ void hold_file_fini(struct hold_file *file)
 {
     free(file->path);
     free(file->what);
+    free(file->former);
     *file = (struct hold_file){0};
 }
 
@@ -139,6 +140,18 @@ static int make(const char *path, struct hold *hold, const char *why, char **ret
                                          : rc;
 }
 
+static int describe_former(const struct hold *hold, const char *path, char **ret, struct err *err)
+{
+    CLEANUP_FREE char *text = NULL;
+    int rc = hold_format(hold, &text, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    *ret = hold_describe(text, strlen(text), path, NULL);
+    return *ret == NULL ? err_oom(err) : 0;
+}
+
 int hold_file_write(const struct settings *settings, uint32_t vmid, const char *why,
                     struct hold_file *ret, struct err *err)
 {
@@ -156,6 +169,9 @@ int hold_file_write(const struct settings *settings, uint32_t vmid, const char *
         rc = hold == NULL     ? err_oom(err)
              : file.was_there ? 0
                               : choose(settings, vmid, &file.path, err);
+    }
+    if (rc >= 0 && hold->since != NULL && why != NULL && !str_equal(hold->why, why)) {
+        rc = describe_former(hold, file.path, &file.former, err);
     }
     if (rc >= 0 && (hold->since == NULL || why != NULL)) {
         rc = make(file.path, hold, why, &text, err);

@@ -18,8 +18,9 @@
 int hold_file_settings(const char *config, struct settings **ret, struct err *err);
 
 struct hold_file {
-    char *path; /* of the hold that counts now */
-    char *what; /* it in words: "on hold since ..." */
+    char *path;   /* of the hold that counts now */
+    char *what;   /* it in words: "on hold since ..." */
+    char *former; /* what it said before, where it was replaced; NULL */
     bool was_there;
 };
 void hold_file_fini(struct hold_file *file);

@@ -12,6 +12,8 @@
 #include "base/str.h"
 #include "io/file.h"
 
+enum { WORD_SIZE = 24 }; /* of struct cli_batch, too */
+
 void hook_job_fini(struct hook_job *job)
 {
     several_fini(&job->several);
@@ -138,19 +140,34 @@ static const char *word_of(enum cli_exit code, bool changes, bool dry_run)
     return "failed";
 }
 
+/* "done" for people: what was. */
+static const char *past_of(const struct hook_job *job, const char *word,
+                           char text[static WORD_SIZE])
+{
+    const char *before = str_equal(word, "would-do") ? "would be " : "";
+    const char *after = str_equal(word, "already") ? " already" : "";
+
+    if (*before == '\0' && *after == '\0' && !str_equal(word, "done")) {
+        return word;
+    }
+    (void)snprintf(text, WORD_SIZE, "%s%sed%s", before, job->doing, after); /* all fit */
+    return text;
+}
+
 static enum out_style style_of(enum cli_exit code, bool changes)
 {
     return code != CLI_OK ? OUT_BAD : changes ? OUT_GOOD : OUT_DIM;
 }
 
-static enum cli_exit tell(const struct cli *cli, uint32_t vmid, const struct hook_deed *deed,
-                          bool dry_run)
+static enum cli_exit tell(const struct cli *cli, const struct hook_job *job, uint32_t vmid,
+                          const struct hook_deed *deed)
 {
-    const char *word = word_of(deed->code, deed->changes, dry_run);
-    bool would = deed->code == CLI_OK && deed->changes && dry_run;
+    const char *word = word_of(deed->code, deed->changes, job->dry_run);
+    bool would = deed->code == CLI_OK && deed->changes && job->dry_run;
+    char text[WORD_SIZE];
     enum cli_exit code = would ? CLI_DIFFERS : deed->code;
 
-    cli_result(cli, word, deed->why);
+    cli_result(cli, cli->json ? word : past_of(job, word, text), deed->why);
     if (cli->json) {
         return cli_print_json(cli,
                               json_pack("{s:I,s:s,s:o}", "vmid", (json_int_t)vmid, "state", word,
@@ -158,7 +175,7 @@ static enum cli_exit tell(const struct cli *cli, uint32_t vmid, const struct hoo
                               code);
     }
     out_printf(&cli->out, OUT_PLAIN, "VM %u: ", (unsigned)vmid);
-    out_printf(&cli->out, style_of(deed->code, deed->changes), "%s", word);
+    out_printf(&cli->out, style_of(deed->code, deed->changes), "%s", past_of(job, word, text));
     out_printf(&cli->out, OUT_PLAIN, "%s%s\n", *deed->why != '\0' ? ": " : "", deed->why);
     return code;
 }
@@ -195,7 +212,7 @@ static enum cli_exit do_one(const struct cli *cli, uint32_t vmid, void *userdata
             tell_daemon(cli, vmid);
         }
     }
-    return tell(cli, vmid, &deed, job->dry_run);
+    return tell(cli, job, vmid, &deed);
 }
 
 /* --all means this node: root of one node has no say on the others. */

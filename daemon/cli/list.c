@@ -21,7 +21,7 @@ static int print_table(const struct cli *cli, const struct vm_state_list *list)
         out_table_add(&table, vm_state_style(vm), vm->state);
         out_table_add(&table, OUT_PLAIN, vm->origin);
         out_table_add(&table, OUT_PLAIN, out_iso_time(vm->last_change, when));
-        out_table_add(&table, OUT_PLAIN, vm->detail);
+        out_table_add_said(&table, vm->detail);
     }
     return out_table_print(&table, &cli->out);
 }

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/args.h"
 #include "cli/calls.h"
+#include "core/smbios1.h"
 
 static bool is_one_of(const char *key, const char *const *words, size_t n)
 {
@@ -24,8 +25,8 @@ static bool is_one_of(const char *key, const char *const *words, size_t n)
 /* A sentence stands for itself; else "key=value", what is no text as JSON. */
 static void add_field(struct buf *line, const char *key, const json_t *value)
 {
-    static const char *const hidden[] = {"v",   "time",  "type",    "vmid",
-                                         "key", "steps", "changes", "notes"};
+    static const char *const hidden[] = {"v",     "time",    "type",  "vmid",  "key",
+                                         "steps", "changes", "notes", "ctime", "machine"};
     static const char *const sentences[] = {"cause", "outcome", "why", "message"};
     CLEANUP_FREE char *json = NULL;
     const char *text = json_string_value(value);
@@ -51,15 +52,43 @@ static void add_below(struct out_table *table, const char *text)
     out_table_add(table, OUT_PLAIN, text);
 }
 
+/* What PVE keeps as base64, as a person can read it: only the fields that changed, one a row.
+ * False: shown as it is. */
+static bool add_smbios1(struct out_table *table, const char *old, const char *new)
+{
+    CLEANUP(smbios1_fini) struct smbios1 before = {0};
+    CLEANUP(smbios1_fini) struct smbios1 after = {0};
+
+    if (smbios1_parse(old, &before, NULL) < 0 || smbios1_parse(new, &after, NULL) < 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < SMBIOS1_FIELDS; i++) {
+        const char *was = before.fields[i], *is = after.fields[i];
+        CLEANUP_FREE char *text = NULL;
+
+        if (smbios1_field_equal((enum smbios1_field)i, was, is)) {
+            continue;
+        }
+        text = str_printf("smbios1 %s: %s -> %s", smbios1_field_name((enum smbios1_field)i),
+                          was != NULL ? was : "(not set)", is != NULL ? is : "(not set)");
+        table->failed = table->failed || text == NULL;
+        add_below(table, text);
+    }
+    return true;
+}
+
 static void add_change(struct out_table *table, const json_t *change)
 {
     const char *option = json_string_value(json_object_get(change, "option"));
     const char *old = json_string_value(json_object_get(change, "old"));
     const char *new = json_string_value(json_object_get(change, "new"));
-    CLEANUP_FREE char *text = str_printf("%s: %s -> %s", option != NULL ? option : "?",
-                                         old != NULL ? old : "(not set)",
-                                         new != NULL ? new : "(not set)");
+    CLEANUP_FREE char *text = NULL;
 
+    if (str_equal(option, "smbios1") && add_smbios1(table, old, new)) {
+        return;
+    }
+    text = str_printf("%s: %s -> %s", option != NULL ? option : "?",
+                      old != NULL ? old : "(not set)", new != NULL ? new : "(not set)");
     table->failed = table->failed || text == NULL;
     add_below(table, text);
 }
@@ -79,7 +108,7 @@ static void add_record(struct out_table *table, json_t *record)
     out_table_add(table, OUT_PLAIN,
                   out_iso_time(json_string_value(json_object_get(record, "time")), when));
     out_table_add(table, OUT_BOLD, json_string_value(json_object_get(record, "type")));
-    out_table_add(table, OUT_PLAIN, line.data);
+    out_table_add_said(table, line.data);
     json_array_foreach (json_object_get(record, "changes"), i, value) {
         add_change(table, value);
     }
@@ -158,7 +187,8 @@ const struct verb verb_log = {
     .name = "log",
     .summary = "Shows what was changed in a VM, when and why",
     .usage = "log VMID [--json]",
-    .details = "The change journal, oldest first; times are local. --json has all of it.\n\n"
+    .details = "The change journal, oldest first; times are local, with\n"
+               "their zone. --json has all of it, and UTC.\n\n"
                "Examples:\n"
                "  pve-hwid log 105\n"
                "  pve-hwid log 105 --json | jq '.records[-1]'\n",

@@ -33,23 +33,14 @@ static enum cli_exit finish(const struct cli *cli, enum cli_exit code)
     return cli_worst(code, CLI_ERROR);
 }
 
-static enum cli_exit unknown_verb(const struct cli *cli, const char *name)
-{
-    const char *nearest = cli_nearest_verb(cli, name);
-
-    if (*name == '-') {
-        return cli_usage(cli, "a verb must come first, '%s' is none", name);
-    }
-    if (nearest != NULL) {
-        return cli_usage(cli, "there is no verb '%s'; did you mean '%s'?", name, nearest);
-    }
-    return cli_usage(cli, "there is no verb '%s'", name);
-}
-
 static enum cli_exit run(struct cli *cli, int argc, char **argv)
 {
     const char *name;
 
+    /* Whose options are not known yet, because the verb is not. */
+    for (int i = 1; i < argc && !str_equal(argv[i], "--"); i++) {
+        cli->json = cli->json || str_equal(argv[i], "--json");
+    }
     if (argc < 2) {
         return cli_usage(cli, "what shall be done? A verb must come first");
     }
@@ -60,7 +51,7 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
         name = verb_version.name;
     }
     cli->verb = cli_find_verb(cli, name);
-    return cli->verb == NULL ? unknown_verb(cli, name) : cli->verb->run(cli, argc - 2, argv + 2);
+    return cli->verb == NULL ? cli_no_verb(cli, name) : cli->verb->run(cli, argc - 2, argv + 2);
 }
 
 /* By the name alone, as ExecStart= or a shell gives it: no option of ours makes a daemon. */

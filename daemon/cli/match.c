@@ -97,6 +97,7 @@ static int bind(struct fingerprint *fp, const struct match_vm *vm)
     return rc;
 }
 
+/* What is in its place is told in any case; with --write it gets there. */
 static int place(struct matching *m, size_t i, const char *dir, struct err *err)
 {
     const struct match_vm *vm = vm_of(m, i);
@@ -120,6 +121,9 @@ static int place(struct matching *m, size_t i, const char *dir, struct err *err)
                                             path);
         return m->placings[i].problem == NULL ? err_oom(err) : 0;
     }
+    if (!m->write) {
+        return 0;
+    }
     rc = file_replace(AT_FDCWD, path, FILE_MODE, text, err);
     if (rc == 0) {
         m->placings[i].state = "written";
@@ -128,14 +132,14 @@ static int place(struct matching *m, size_t i, const char *dir, struct err *err)
 }
 
 /* One that fails does not keep the others from their places. */
-static int write_all(struct matching *m, struct err *err)
+static int place_all(struct matching *m, struct err *err)
 {
     CLEANUP_FREE char *dir = str_printf("%s/pve-hwid", m->pve_dir);
 
     if (dir == NULL) {
         return err_oom(err);
     }
-    if (mkdir(dir, DIR_MODE) < 0 && errno != EEXIST) {
+    if (m->write && mkdir(dir, DIR_MODE) < 0 && errno != EEXIST) {
         return err_set(err, -errno, "%s: %s%s", dir, strerror(errno),
                        errno == EACCES ? "; run as root" : "");
     }
@@ -220,15 +224,37 @@ static size_t count(const struct matching *m, enum match_sure sure)
     return n;
 }
 
+static size_t count_state(const struct matching *m, const char *state)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->match->n; i++) {
+        n += str_equal(m->placings[i].state, state);
+    }
+    return n;
+}
+
 static void print_summary(const struct cli *cli, const struct matching *m)
 {
+    size_t to_write = 0;
+
+    for (size_t i = 0; i < m->match->n; i++) {
+        to_write += !m->write && is_wanted(m, i) && m->placings[i].state == NULL;
+    }
     out_printf(&cli->out, OUT_PLAIN,
                "Fingerprints: %zu certain, %zu likely, %zu ambiguous, %zu without a VM. VMs in the "
                "cluster: %zu.\n",
                count(m, MATCH_CERTAIN), count(m, MATCH_LIKELY), count(m, MATCH_AMBIGUOUS),
                count(m, MATCH_NONE), m->files.n_vms);
-    if (!m->write && m->match->conflicts.n == 0 && count(m, MATCH_CERTAIN) > 0) {
-        out_printf(&cli->out, OUT_PLAIN, "Next: the same with --write\n");
+    if (m->match->conflicts.n > 0 || count(m, MATCH_CERTAIN) == 0) {
+        return;
+    }
+    if (to_write > 0) {
+        out_printf(&cli->out, OUT_PLAIN, "Next, to put %zu in place: the same with --write\n",
+                   to_write);
+    } else if (!m->write) {
+        out_printf(&cli->out, OUT_PLAIN, "In place: %zu. Next: pve-hwid check\n",
+                   count_state(m, "in place"));
     }
 }
 
@@ -341,7 +367,7 @@ static enum cli_exit run(const struct cli *cli, struct matching *m)
     if (m->placings == NULL || match_make(&input, &m->match, &err) < 0) {
         return cli_oom(cli);
     }
-    if (m->write && m->match->conflicts.n == 0 && write_all(m, &err) < 0) {
+    if (m->match->conflicts.n == 0 && place_all(m, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s", err.text);
     }
     return show(cli, m);

@@ -64,7 +64,8 @@ static int list_dir(const char *path, const char *suffix, struct notes *names, s
     int rc = 0;
 
     if (dir == NULL) {
-        return err_set(err, -errno, "%s: %s", path, strerror(errno));
+        return err_set(err, -errno, "%s: %s%s", path, strerror(errno),
+                       errno == EACCES ? "; run as root" : "");
     }
     while (rc == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] != '.' && str_ends(entry->d_name, suffix)) {
@@ -177,8 +178,9 @@ static int read_placed(struct match_files *files, const char *pve_dir, struct er
 
 /* --- VMs -------------------------------------------------------------------------------------- */
 
-/* 0, 1: told as a problem or gone (a VM that migrates changes its place), -ENOMEM. */
-static int read_config(struct match_files *files, const char *path, struct pveconf **ret)
+/* 0, 1: told as a problem or gone (a VM that migrates changes its place), -ENOMEM, -EACCES. */
+static int read_config(struct match_files *files, const char *path, struct pveconf **ret,
+                       struct err *err)
 {
     CLEANUP(buf_fini) struct buf text = BUF_INIT(PVECONF_MAX);
     struct err why = {""};
@@ -194,10 +196,17 @@ static int read_config(struct match_files *files, const char *path, struct pveco
     if (rc == 0 || rc == -ENOMEM) {
         return rc;
     }
+    if (rc == -EACCES) { /* none may be read, and without them everything would be without a VM */
+        return err_set(err, rc,
+                       "%s: only root may read the VMs of the cluster, so nothing can be matched: "
+                       "run as root",
+                       path);
+    }
     return notes_add(&files->problems, "%s", why.text) < 0 ? -ENOMEM : 1;
 }
 
-static int add_vm(struct match_files *files, const char *dir, const char *node, const char *name)
+static int add_vm(struct match_files *files, const char *dir, const char *node, const char *name,
+                  struct err *err)
 {
     CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
     CLEANUP_FREE char *path = str_printf("%s/%s", dir, name);
@@ -208,16 +217,16 @@ static int add_vm(struct match_files *files, const char *dir, const char *node, 
     if (vmid == 0) {
         return 0;
     }
-    rc = path == NULL || copy == NULL ? -ENOMEM : read_config(files, path, &conf);
+    rc = path == NULL || copy == NULL ? err_oom(err) : read_config(files, path, &conf, err);
     if (rc != 0) {
-        return rc;
+        return rc == -ENOMEM ? err_oom(err) : rc < 0 ? rc : 0;
     }
     rc = vec_reserve(&files->vms, files->n_vms, &files->cap_vms, sizeof(files->vms[0]));
     if (rc == 0) {
         files->vms[files->n_vms++] = (struct match_vm){
             .vmid = vmid, .node = STEAL(copy), .conf = STEAL(conf)};
     }
-    return rc;
+    return rc < 0 ? err_oom(err) : 0;
 }
 
 static int read_node(struct match_files *files, const char *pve_dir, const char *node,
@@ -234,7 +243,7 @@ static int read_node(struct match_files *files, const char *pve_dir, const char 
         if (files->n_vms == MATCH_FILES_MAX) {
             return err_set(err, -EFBIG, "%s: more than %d VMs", pve_dir, MATCH_FILES_MAX);
         }
-        rc = add_vm(files, dir, node, names.items[i]) < 0 ? err_oom(err) : 0;
+        rc = add_vm(files, dir, node, names.items[i], err);
     }
     return rc;
 }

@@ -238,10 +238,58 @@ const char *out_iso_time(const char *iso, char text[static OUT_TIME_SIZE])
     }
     when = seconds;
     if (localtime_r(&when, &tm) == NULL ||
-        strftime(text, OUT_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm) == 0) {
+        strftime(text, OUT_TIME_SIZE, "%Y-%m-%d %H:%M:%S %Z", &tm) == 0) {
         return iso;
     }
     return text;
+}
+
+void out_table_add_said(struct out_table *table, const char *text)
+{
+    CLEANUP_FREE char *local = out_local_times(text);
+
+    table->failed = table->failed || (text != NULL && local == NULL);
+    out_table_add(table, OUT_PLAIN, local);
+}
+
+/* How long is the time that `at` begins with? 0: it begins with none. */
+static size_t time_len(const char *at)
+{
+    static const char shape[] = "0000-00-00T00:00:00";
+    size_t len = sizeof(shape) - 1;
+
+    for (size_t i = 0; i < len; i++) {
+        if (shape[i] == '0' ? !ascii_is_digit(at[i]) : at[i] != shape[i]) {
+            return 0;
+        }
+    }
+    if (at[len] == '.') {
+        len++;
+        len += strspn(at + len, "0123456789");
+    }
+    return at[len] == 'Z' ? len + 1 : 0;
+}
+
+char *out_local_times(const char *text)
+{
+    CLEANUP(buf_fini) struct buf line = BUF_INIT(0);
+
+    while (text != NULL && *text != '\0') {
+        size_t len = time_len(text);
+        CLEANUP_FREE char *iso = str_ndup(text, len);
+        char local[OUT_TIME_SIZE];
+
+        if (iso == NULL) {
+            return NULL;
+        }
+        if (len > 0) {
+            buf_addf(&line, "%s", out_iso_time(iso, local));
+        } else {
+            buf_add(&line, text, 1);
+        }
+        text += len > 0 ? len : 1;
+    }
+    return text == NULL || line.error != 0 ? NULL : str_dup(line.len > 0 ? line.data : "");
 }
 
 void out_duration(int64_t seconds, char text[static OUT_TIME_SIZE])

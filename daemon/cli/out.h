@@ -53,10 +53,15 @@ void out_table_addf(struct out_table *table, enum out_style style, const char *f
 /* 0, or -ENOMEM where a cell is missing. Prints nothing where there are no rows. */
 int out_table_print(const struct out_table *table, const struct out *out);
 
-enum { OUT_TIME_SIZE = 32 };
-/* "2026-11-23T10:00:00.123Z" as "2026-11-23 10:00:00" in local time. Returns `text`, or `iso`
+enum { OUT_TIME_SIZE = 40 };
+/* "2026-11-23T10:00:00.123Z" as "2026-11-23 11:00:00 CET", in local time. Returns `text`, or `iso`
  * itself (also NULL) where it is no such time. */
 const char *out_iso_time(const char *iso, char text[static OUT_TIME_SIZE]);
+/* A sentence in which each such time is a local one; the caller's. NULL: no memory, or `text` is.
+ */
+char *out_local_times(const char *text);
+/* A cell that is such a sentence. */
+void out_table_add_said(struct out_table *table, const char *text);
 /* "12 s", "5 min", "3 h", "8 d": how long. */
 void out_duration(int64_t seconds, char text[static OUT_TIME_SIZE]);
 

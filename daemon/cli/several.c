@@ -224,8 +224,8 @@ static int print_table(const struct cli *cli, const struct several *several)
         }
         out_table_addf(&table, OUT_PLAIN, "%u", (unsigned)vm->vmid);
         out_table_add(&table, style_of(vm->code), vm->word);
-        out_table_add(&table, OUT_PLAIN,
-                      why + (str_starts(why, calls_prefix(vm->vmid, prefix)) ? strlen(prefix) : 0));
+        calls_prefix(vm->vmid, prefix);
+        out_table_add_said(&table, why + (str_starts(why, prefix) ? strlen(prefix) : 0));
     }
     if (table.n > 0) {
         out_text(&cli->out, "\n");
@@ -299,12 +299,14 @@ static void tell_place(const struct cli *cli, const struct several *several, siz
 /* On hold: told in the list, and nothing is done. */
 static int tell_beforehand(const struct cli *cli, const struct several_vm *vm, json_t *items)
 {
+    CLEANUP_FREE char *why = out_local_times(vm->why);
+
     if (cli->json) {
         return json_array_append_new(items, json_pack("{s:I,s:s,s:s}", "vmid", (json_int_t)vm->vmid,
                                                       "outcome", vm->word, "detail", vm->why));
     }
-    out_printf(&cli->out, OUT_PLAIN, "VM %u: %s, nothing was done%s%s\n", (unsigned)vm->vmid,
-               vm->word, *vm->why != '\0' ? ": " : "", vm->why);
+    out_printf(&cli->out, OUT_PLAIN, "VM %u: nothing was done: %s\n", (unsigned)vm->vmid,
+               why != NULL && *why != '\0' ? why : vm->word);
     return 0;
 }
 

@@ -6,6 +6,8 @@
  * leaves no hold behind.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "cli/carry_out.h"
@@ -18,16 +20,16 @@ struct undo_order {
     const char *txn; /* NULL: the last */
     const char *config;
     bool dry_run;
+    char chosen[64];                   /* by the daemon, where `txn` was not given; "": none */
     char why[sizeof("undo of ") + 64]; /* of the hold */
 };
 
 static const struct carry_out_outcome outcomes[] = {
-    {"unchanged", CLI_OK, "nothing to do, it is as it was before", NULL},
+    {"unchanged", CLI_OK, "nothing to do", NULL},
     {"done", CLI_OK, "undone", "to look back: pve-hwid log"},
     {"partial", CLI_DIFFERS, "undone in part", "to look back: pve-hwid log"},
     {"differs", CLI_DIFFERS, "dry run, nothing was changed", "to do it: pve-hwid undo"},
-    {"busy", CLI_BUSY, "nothing was done, the VM runs or is locked",
-     "when it is stopped and unlocked: pve-hwid undo"},
+    {"busy", CLI_BUSY, "nothing was done", "when it is stopped and unlocked: pve-hwid undo"},
     {"refused", CLI_REFUSED, "refused, nothing was done", "to see what was changed: pve-hwid log"},
     {"failed", CLI_ERROR, "failed", "to see how far it came: pve-hwid log"},
 };
@@ -72,14 +74,27 @@ static enum cli_exit print(const struct carry_out *call, const struct carried_ou
     if (undoes != NULL && call->dry_run) {
         out_printf(&call->cli->out, OUT_PLAIN, "VM %u: to undo the change set %s:\n",
                    (unsigned)call->vmid, undoes);
+    } else if (undoes != NULL && str_equal(done->outcome->name, "unchanged")) {
+        out_printf(&call->cli->out, OUT_PLAIN,
+                   "VM %u: all that the change set %s changed is as it was before:\n",
+                   (unsigned)call->vmid, undoes);
     }
     code = carry_out_print(call, done);
     if (hold != NULL) {
+        CLEANUP_FREE char *local = out_local_times(hold);
+
         out_printf(&call->cli->out, OUT_PLAIN,
                    "VM %u is %s.\nTo have it as its fingerprint says again: pve-hwid resume %u\n",
-                   (unsigned)call->vmid, hold, (unsigned)call->vmid);
+                   (unsigned)call->vmid, local != NULL ? local : hold, (unsigned)call->vmid);
     }
     return code;
+}
+
+/* NULL: none, or no memory; then the plan tells it. */
+static char *refusal_of(const struct carried_out *done)
+{
+    return done->plan != NULL && done->plan->refusals.n > 0 ? str_dup(done->plan->refusals.items[0])
+                                                            : NULL;
 }
 
 /* Would it be done? 1: yes; 0: *ret_code is the end of it, and told. */
@@ -97,11 +112,20 @@ static int ask_first(struct undo_order *order, enum cli_exit *ret_code)
 
         (void)snprintf(order->why, sizeof(order->why), "undo of %s", /* cut, it still tells */
                        undoes == NULL ? "a change set" : undoes);
+        if (order->txn == NULL && undoes != NULL && strlen(undoes) < sizeof(order->chosen)) {
+            /* What was asked about is what is done, whatever ends in between. */
+            memcpy(order->chosen, undoes, strlen(undoes) + 1);
+            order->txn = order->chosen;
+        }
         return 1;
     }
     if (!order->dry_run) {
-        done.detail = done.plan != NULL && done.plan->refusals.n > 0 ? done.plan->refusals.items[0]
-                                                                     : NULL;
+        free(done.detail); /* that it was a dry run */
+        done.detail = refusal_of(&done);
+        if (done.detail != NULL && !order->cli->json && done.plan->refusals.n == 1) {
+            plan_free(done.plan); /* that is all it says */
+            done.plan = NULL;
+        }
     }
     call.dry_run = order->dry_run;
     *ret_code = print(&call, &done, NULL);
@@ -133,6 +157,10 @@ static enum cli_exit undo_on_hold(const struct undo_order *order, const struct s
     (void)hold_file_tell(order->cli, "Hold", order->vmid, /* it was told; undo itself needs it */
                          "the VM is on hold, but the daemon was not told");
     call = call_of(order, false);
+    if (order->txn != NULL && !order->cli->json) {
+        out_printf(&order->cli->out, OUT_PLAIN, "VM %u: undoing the change set %s\n",
+                   (unsigned)order->vmid, order->txn);
+    }
     code = carry_out_run(&call, &done);
     if (code != CLI_OK) {
         cli_note(order->cli, "VM %u is %s; to end the hold: pve-hwid resume %u",
@@ -203,8 +231,9 @@ const struct verb verb_undo = {
     .summary = "Takes back what was changed in a stopped VM, and holds it",
     .usage = "undo VMID [TXN] | VMID... [--dry-run] [--json]",
     .details =
-        "Brings back the values from before a change set: the last one that was not undone yet,\n"
-        "or TXN, as `pve-hwid log VMID` names them. Refused where one of these options was\n"
+        "Brings back the values from before a change set: the last one of which anything is left,\n"
+        "so that one undo after the other walks back, or TXN, as `pve-hwid log VMID` names them.\n"
+        "Refused where one of these options was\n"
         "changed since, or where another VM has the uuid or MAC by now. A VM that runs or is "
         "locked\n"
         "is left alone. The VM is put on hold, so that nothing is changed again by itself: see\n"

@@ -159,3 +159,21 @@ int boot_order_replace(struct boot_order *boot, const char *from, const char *to
     }
     return replaced;
 }
+
+char *boot_order_present(const struct pveconf *conf, const char *order, const char *also)
+{
+    CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
+    CLEANUP_FREE char *devices = str_dup(order + strlen("order="));
+    const char *separator = "";
+    char *state = NULL;
+
+    buf_adds(&out, "order=");
+    for (char *device = devices == NULL ? NULL : strtok_r(devices, ";", &state); device != NULL;
+         device = strtok_r(NULL, ";", &state)) {
+        if (pveconf_get(conf, device) != NULL || str_equal(device, also)) {
+            buf_addf(&out, "%s%s", separator, device);
+            separator = ";";
+        }
+    }
+    return devices == NULL ? NULL : buf_steal(&out);
+}

@@ -78,6 +78,11 @@ int boot_order_parse(const struct pveconf *conf, struct boot_order *ret, struct 
 void boot_order_fini(struct boot_order *boot);
 /* "order=a;b"; only for explicit_order. NULL: no memory. */
 char *boot_order_format(const struct boot_order *boot);
+/* A boot order may have named what was not there, without effect; PVE takes that no more. This
+ * order=... of the devices that are there, or are `also` (NULL: none); the caller's; NULL: no
+ * memory.
+ */
+char *boot_order_present(const struct pveconf *conf, const char *order, const char *also);
 /* Puts `to` where `from` stood among the devices; bootdisk is an option of its own. 0: it was not
  * there, 1: replaced, -ENOMEM. */
 int boot_order_replace(struct boot_order *boot, const char *from, const char *to);

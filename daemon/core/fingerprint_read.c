@@ -377,6 +377,20 @@ static int load(const char *text, size_t len, json_t **ret_root, struct err *err
                    error.text);
 }
 
+/* What capture reads lies beside what it writes, and both are JSON. */
+static int refuse_dump(const json_t *value, struct err *err)
+{
+    const char *schema = json_string_value(json_object_get(value, "schema"));
+
+    return schema != NULL && str_starts(schema, "pve-hwid-windows")
+               ? err_set(
+                     err, -EINVAL,
+                     "this was written by capture-windows.ps1 and is no fingerprint yet; make one "
+                     "of it: pve-hwid capture FILE -o VMID.json (or with the .vmx: capture "
+                     "--merge)")
+               : 0;
+}
+
 int fingerprint_parse(const char *text, size_t len, struct fingerprint **ret_fp, struct err *err)
 {
     CLEANUP(fingerprint_freep) struct fingerprint *fp = NULL;
@@ -392,7 +406,8 @@ int fingerprint_parse(const char *text, size_t len, struct fingerprint **ret_fp,
         return err_oom(err);
     }
     root.value = value;
-    rc = read_root(&root, fp, err);
+    rc = refuse_dump(value, err);
+    rc = rc < 0 ? rc : read_root(&root, fp, err);
     rc = rc < 0 ? rc : fingerprint_check(fp, err);
     if (rc < 0) {
         return rc;

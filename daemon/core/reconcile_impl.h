@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the parts of the reconciliation share: reconcile.c (frame, first look), reconcile_rewrite.c
- * (probes, steps, verification), reconcile_revert.c (leftovers), reconcile_start.c (our start).
+ * (probes, steps, verification), reconcile_revert.c and reconcile_clean.c (leftovers),
+ * reconcile_start.c (our start).
  * Each state has an enter function, which yields the state's one action, and an on function, which
  * takes the event that answers it. A retry is: sleep, then enter again.
  */
@@ -90,7 +91,7 @@ struct reconcile {
     bool after_end_look;             /* then look afresh instead of going on */
     char end_key[SMBIOS_UUID_SIZE];
 
-    unsigned revert_tries;
+    unsigned revert_tries, order_tries;
     char *reverts;          /* of revert_keys: those for revert= */
     struct api_param *back; /* the others, with the value that somebody had pending there */
     size_t n_back, cap_back;

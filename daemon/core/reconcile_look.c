@@ -57,7 +57,7 @@ void reconcile_patience_reset(struct reconcile *r)
 int reconcile_conclude_gone(struct reconcile *r, struct reconcile_action *out)
 {
     r->gone = true;
-    return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node any more",
+    return reconcile_conclude(r, RECONCILE_NOTHING, out, "VM %u is not on this node",
                               r->params.vm.vmid);
 }
 

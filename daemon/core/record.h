@@ -26,7 +26,13 @@
 #include "core/plan.h"
 #include "core/smbios_uuid.h"
 
-enum { RECORD_FORMAT = 1 };
+enum {
+    RECORD_FORMAT = 1,
+    RECORD_TAIL_MAX = 4 * 1024 * 1024, /* the newest bytes that are read: thousands of changes */
+};
+
+/* In a journal file: closes a line that a crash cut off, so that it never counts (journal.c). */
+#define RECORD_TORN_MARK "#torn\n"
 
 enum record_outcome {
     RECORD_DONE,        /* everything is as the fingerprint says */
@@ -70,6 +76,7 @@ struct record_memory {
     bool stuck;                 /* of the open one */
     bool start_owed;            /* a `held` without started or dropped */
     bool hold_noted;            /* a `hold` without its `resume`; the file is the truth */
+    char *hold_why;             /* what the last `hold` said; NULL: none */
     char txn[SMBIOS_UUID_SIZE]; /* of the open change set, or of the owed start; else "" */
     /* What the open change set undoes; kept while it was left, planned anew, and not ended:
      * somebody asked for it. "": nothing. */
@@ -95,6 +102,15 @@ struct record_memory {
  */
 int record_apply(struct record_memory *memory, const json_t *record);
 int record_replay(const json_t *records, struct record_memory *ret_memory);
+/* The whole lines of a journal file, appended to the array `records`. Unreadable ones are skipped
+ * and counted in *ret_bad; what a crash cut off is not counted. -ENOMEM. */
+int record_parse_lines(const char *text, size_t len, json_t *records, size_t *ret_bad);
+/* Has the disk whose move was under way when the records end no slot any more in `conf` (as of the
+ * next start, without [PENDING])? Then the value that its slot had, borrowed from `memory`'s steps,
+ * and *ret_slot likewise; else NULL. The one harm that a start without us could do: see
+ * docs/DESIGN.md, Stuck. */
+const char *record_lost_disk(const struct record_memory *memory, const struct pveconf *conf,
+                             const char **ret_slot);
 void record_memory_fini(struct record_memory *memory);
 
 /* Steps to JSON and back, as in `begin`. Each set carries the value it replaces (`old`), so that

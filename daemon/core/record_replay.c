@@ -26,6 +26,7 @@ void record_memory_fini(struct record_memory *memory)
     free(memory->settled_why);
     free(memory->last_time);
     free(memory->held_time);
+    free(memory->hold_why);
     *memory = (struct record_memory){0};
 }
 
@@ -81,6 +82,18 @@ static int apply_end(struct record_memory *memory, const json_t *record)
     return str_replace(&memory->settled_why, text_of(record, "message"));
 }
 
+/* By its number: the record of a step before it may not have been written. */
+static void apply_step(struct record_memory *memory, const json_t *record)
+{
+    json_int_t step = json_integer_value(json_object_get(record, "step"));
+    size_t n = json_array_size(memory->steps);
+
+    if (memory->open && json_is_true(json_object_get(record, "applied")) && step >= 0 &&
+        (size_t)step < n && (size_t)step + 1 > memory->steps_done) {
+        memory->steps_done = (size_t)step + 1;
+    }
+}
+
 static int apply_held(struct record_memory *memory, const json_t *record)
 {
     memory->start_owed = true;
@@ -120,7 +133,7 @@ int record_apply(struct record_memory *memory, const json_t *record)
     } else if (str_equal(type, "begin")) {
         return apply_begin(memory, record);
     } else if (str_equal(type, "step")) {
-        memory->steps_done += memory->open && json_is_true(json_object_get(record, "applied"));
+        apply_step(memory, record);
     } else if (str_equal(type, "stuck")) {
         memory->stuck = memory->open;
     } else if (str_equal(type, "end")) {
@@ -135,6 +148,7 @@ int record_apply(struct record_memory *memory, const json_t *record)
         return str_replace(&memory->settled_why, NULL);
     } else if (str_equal(type, "hold") || str_equal(type, "resume")) {
         memory->hold_noted = str_equal(type, "hold");
+        return str_replace(&memory->hold_why, memory->hold_noted ? text_of(record, "why") : NULL);
     }
     return 0;
 }

@@ -19,6 +19,7 @@ struct set {
     const char *txn, *time; /* borrowed from the records */
     const char *undoes;     /* NULL: it is no undo */
     bool open, undone;
+    bool back; /* looked at: what it changed is as it was before it */
     unsigned applied;
 };
 
@@ -109,12 +110,12 @@ static int read_sets(const json_t *records, struct sets *sets)
 
 /* --- which one -------------------------------------------------------------------------------- */
 
-static const struct set *last_to_undo(const struct sets *sets)
+static struct set *last_to_undo(const struct sets *sets)
 {
     for (size_t i = sets->n; i-- > 0;) {
-        const struct set *set = &sets->items[i];
+        struct set *set = &sets->items[i];
 
-        if (!set->open && !set->undone && set->undoes == NULL && set->applied > 0) {
+        if (!set->open && !set->undone && !set->back && set->undoes == NULL && set->applied > 0) {
             return set;
         }
     }
@@ -133,6 +134,7 @@ static int none_such(const struct sets *sets, uint32_t vmid, const char *txn, st
             buf_addf(&list, "%s%s (%s%s)", named++ == 0 ? "" : ", ", set->txn, set->time,
                      set->undone           ? ", undone"
                      : set->undoes != NULL ? ", an undo"
+                     : set->back           ? ", of which nothing is there any more"
                                            : "");
         }
     }
@@ -318,25 +320,17 @@ void undo_free(struct undo *undo)
     free(undo);
 }
 
-int undo_find(const json_t *records, uint32_t vmid, const char *txn, struct undo **ret,
-              struct err *err)
+static int load(const json_t *records, uint32_t vmid, const struct set *set, struct undo **ret,
+                struct err *err)
 {
     CLEANUP(undo_freep) struct undo *undo = calloc(1, sizeof(*undo));
-    struct sets sets = {0};
-    const struct set *set = NULL;
-    int rc = undo == NULL || read_sets(records, &sets) < 0 ? err_oom(err) : 0;
+    int rc;
 
-    rc = rc < 0 ? rc : choose(&sets, vmid, txn, &set, err);
-    if (rc == 0) {
-        /* A longer text is none of ours, and find_set() has compared it whole. */
-        (void)snprintf(undo->txn, sizeof(undo->txn), "%s", set->txn);
-        rc = str_replace(&undo->time, set->time);
-        rc = rc < 0 ? err_oom(err) : 0;
+    if (undo == NULL || str_replace(&undo->time, set->time) < 0) {
+        return err_oom(err);
     }
-    free(sets.items);
-    if (rc < 0) {
-        return rc;
-    }
+    /* A longer text is none of ours, and find_set() has compared it whole. */
+    (void)snprintf(undo->txn, sizeof(undo->txn), "%s", set->txn);
     rc = read_steps(records, undo);
     if (rc < 0) {
         return rc == -ENOMEM ? err_oom(err)
@@ -346,4 +340,64 @@ int undo_find(const json_t *records, uint32_t vmid, const char *txn, struct undo
     }
     *ret = STEAL(undo);
     return 0;
+}
+
+int undo_find(const json_t *records, uint32_t vmid, const char *txn, struct undo **ret,
+              struct err *err)
+{
+    struct sets sets = {0};
+    const struct set *set = NULL;
+    int rc = read_sets(records, &sets) < 0 ? err_oom(err) : 0;
+
+    rc = rc < 0 ? rc : choose(&sets, vmid, txn, &set, err);
+    rc = rc < 0 ? rc : load(records, vmid, set, ret, err);
+    free(sets.items);
+    return rc;
+}
+
+/* 1: all that it changed is back already, whoever did it; 0; -ENOMEM. */
+static int is_back(const struct undo *undo, uint32_t vmid, const struct pveconf *conf)
+{
+    CLEANUP(plan_freep) struct plan *plan = NULL;
+    int rc = undo_plan(undo, vmid, conf, &plan);
+
+    return rc < 0 ? rc : plan_is_empty(plan) && plan->refusals.n == 0;
+}
+
+static int find_effective(const json_t *records, uint32_t vmid, const struct pveconf *conf,
+                          const struct sets *sets, struct undo **ret, struct err *err)
+{
+    struct set *set;
+
+    while ((set = last_to_undo(sets)) != NULL) {
+        CLEANUP(undo_freep) struct undo *undo = NULL;
+        int rc = load(records, vmid, set, &undo, err);
+
+        if (rc < 0) {
+            return rc;
+        }
+        rc = is_back(undo, vmid, conf);
+        if (rc < 0) {
+            return err_oom(err);
+        }
+        if (rc == 0) {
+            *ret = STEAL(undo);
+            return 0;
+        }
+        set->back = true;
+    }
+    return none_such(sets, vmid, NULL, err);
+}
+
+int undo_find_effective(const json_t *records, uint32_t vmid, const struct pveconf *conf,
+                        struct undo **ret, struct err *err)
+{
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL;
+    struct sets sets = {0};
+    int rc = pveconf_apply_pending(conf, &next) < 0 || read_sets(records, &sets) < 0 ? err_oom(err)
+                                                                                     : 0;
+
+    rc = rc < 0 ? rc : find_effective(records, vmid, next, &sets, ret, err);
+    free(sets.items);
+    return rc;
 }

@@ -35,6 +35,13 @@ struct undo {
  */
 int undo_find(const json_t *records, uint32_t vmid, const char *txn, struct undo **ret,
               struct err *err);
+/*
+ * The last one of those that has an effect on `conf` still (as read, [PENDING] and all): one that
+ * somebody took back otherwise is passed over, so that an undo after the other walks back. One that
+ * can only be refused has an effect. Errors as above.
+ */
+int undo_find_effective(const json_t *records, uint32_t vmid, const struct pveconf *conf,
+                        struct undo **ret, struct err *err);
 void undo_free(struct undo *undo);
 DEFINE_CLEANUP(struct undo, undo_free)
 

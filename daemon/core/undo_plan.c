@@ -148,26 +148,6 @@ static char *order_until_deleted(const struct plan_step *step, const char *to, c
     return buf_steal(&out);
 }
 
-/* A boot order may have named what was not there, without effect; PVE takes that no more. The order
- * of those that are there; the caller's; NULL: no memory. */
-static char *order_of_present(const struct undoing *u, const char *order)
-{
-    CLEANUP(buf_fini) struct buf out = BUF_INIT(0);
-    CLEANUP_FREE char *devices = str_dup(order + strlen("order="));
-    const char *separator = "";
-    char *state = NULL;
-
-    buf_adds(&out, "order=");
-    for (char *device = devices == NULL ? NULL : strtok_r(devices, ";", &state); device != NULL;
-         device = strtok_r(NULL, ";", &state)) {
-        if (now(u, device) != NULL) {
-            buf_addf(&out, "%s%s", separator, device);
-            separator = ";";
-        }
-    }
-    return devices == NULL ? NULL : buf_steal(&out);
-}
-
 /* The value to go back to (NULL: the option goes), and the one that stands until the last call
  * (NULL: none); both are the caller's. */
 static int values_of(const struct undoing *u, const struct plan_step *step,
@@ -179,7 +159,7 @@ static int values_of(const struct undoing *u, const struct plan_step *step,
         return str_replace(ret_old, set->old);
     }
     if (set->old != NULL && str_starts(set->old, "order=")) {
-        *ret_old = order_of_present(u, set->old);
+        *ret_old = boot_order_present(u->after, set->old, NULL);
         return *ret_old == NULL ? -ENOMEM : 0;
     }
     if (set->old == NULL && step->remove != NULL && disk != NULL) {

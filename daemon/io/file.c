@@ -110,6 +110,41 @@ static const char *split(const char *path, char **ret_dir)
     return slash == NULL ? path : slash + 1;
 }
 
+int file_read_tail(int fd, size_t max, struct buf *text)
+{
+    char chunk[16384];
+    struct stat st;
+    bool cut;
+    off_t at;
+
+    if (fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    cut = (uint64_t)st.st_size > max;
+    at = cut ? st.st_size - (off_t)max : 0;
+    for (;;) {
+        ssize_t n = pread(fd, chunk, sizeof(chunk), at);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            break;
+        }
+        buf_add(text, chunk, (size_t)n);
+        at += n;
+        if (text->error != 0) {
+            return text->error;
+        }
+    }
+    if (cut) { /* begins in the middle of a line */
+        const char *newline = text->len > 0 ? memchr(text->data, '\n', text->len) : NULL;
+
+        buf_consume(text, newline != NULL ? (size_t)(newline - text->data) + 1 : text->len);
+    }
+    return 0;
+}
+
 int file_open_trusted(const char *path, int *ret_fd, struct err *err)
 {
     CLEANUP_FREE char *dir = NULL;
@@ -149,26 +184,6 @@ int file_read_fd(int fd, const char *path, struct buf *text, struct err *err)
         return err_set(err, rc, "%s is larger than the %zu bytes allowed", path, text->max);
     }
     return rc < 0 ? err_set(err, rc, "%s: %s", path, strerror(-rc)) : 0;
-}
-
-int file_read_tail(int fd, size_t max, struct buf *text)
-{
-    struct stat st;
-    int rc;
-
-    if (fstat(fd, &st) < 0) {
-        return -errno;
-    }
-    if (st.st_size > (off_t)max && lseek(fd, st.st_size - (off_t)max, SEEK_SET) < 0) {
-        return -errno;
-    }
-    rc = read_all(fd, text);
-    if (rc == 0 && st.st_size > (off_t)max) { /* begins in the middle of a line */
-        const char *newline = memchr(text->data, '\n', text->len);
-
-        buf_consume(text, newline != NULL ? (size_t)(newline - text->data) + 1 : text->len);
-    }
-    return rc;
 }
 
 int file_read(int dir_fd, const char *path, enum file_flags flags, struct buf *text,

@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(pveconf_freep) struct pveconf *raw = NULL;
     CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
     CLEANUP(undo_freep) struct undo *undo = NULL;
+    CLEANUP(undo_freep) struct undo *effective = NULL;
     CLEANUP(plan_freep) struct plan *plan = NULL;
     json_auto_t *records = NULL;
     struct err err = {""};
@@ -58,6 +59,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (undo_find(records, 105, NULL, &undo, &err) < 0) {
         assert(err.text[0] != '\0');
         return 0;
+    }
+    if (undo_find_effective(records, 105, raw, &effective, &err) == 0) {
+        assert(undo_plan(effective, 105, conf, &plan) == 0);
+        assert(!plan_is_empty(plan) || plan->refusals.n > 0);
+        plan_free(STEAL(plan));
     }
     assert(undo_plan(undo, 105, conf, &plan) == 0);
     check_plan(plan);

@@ -24,7 +24,8 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
 
-from node import PVESIM, TOKEN, Node, wait_for  # noqa: E402  (the path had to be set first)
+from admin import STORAGES  # noqa: E402  (the path had to be set first)
+from node import PVESIM, Node, wait_for  # noqa: E402  (the path had to be set first)
 from tap import (contains, differs_no_more, disks, equal, faults, fingerprint, has_identity,  # noqa: E402
                  imported, lacks, small_fingerprint, starts_by_us)
 
@@ -33,6 +34,7 @@ HOOK = "/usr/libexec/pve-hwid/pve-hwid-hook"
 STUB = "/usr/libexec/pve-hwid/removed-hook"
 STEPS = {"arrive": [], "live": [], "boot": [], "leave": []}
 NEW_DEB = OLD_DEB = None
+SLOW = 4        # seconds; told, since all of this is waited for
 
 
 def step(stage):
@@ -65,7 +67,8 @@ def sh(*argv, check=True, timeout=180):
 
 
 def apt(*argv):
-    return sh("apt-get", "-y", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Use-Pty=0", *argv)
+    return sh("apt-get", "-y", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Use-Pty=0",
+              "-o", "Dpkg::Options::=--force-confold", *argv)      # nobody answers: our settings stay
 
 
 def show(prop, unit="pve-hwidd.service"):
@@ -94,6 +97,18 @@ def message_id(name):
 def put_hook():
     shutil.copy(HOOK, COPY)
     os.chmod(COPY, 0o755)
+
+
+def access():
+    """(users, roles of ours) that the simulated PVE has."""
+    found = json.loads(NODE.read("pvesim/access.json"))
+    return sorted(found["users"]), sorted(r for r in found["roles"] if r.startswith("Hwid"))
+
+
+def attach(vmid):
+    done = NODE.hwid("attach", str(vmid))
+    equal((done.returncode, done.stdout[:12]), (0, f"VM {vmid}: done"), f"attach: {done.stdout}{done.stderr}")
+    equal(NODE.conf(vmid)["hookscript"], "local:snippets/pve-hwid", f"hookscript of VM {vmid}")
 
 
 def bytes_of(path):
@@ -141,13 +156,6 @@ def settings_are_a_conffile_and_nothing_of_ours_is_writable_by_others():
 
 
 @step("arrive")
-def its_autopkgtests_pass():
-    os.makedirs("/tmp/adt", exist_ok=True)
-    for name in ("words", "service"):
-        sh("env", "AUTOPKGTEST_TMP=/tmp/adt", "sh", "-c", f"cd /src && debian/tests/{name}")
-
-
-@step("arrive")
 def no_hook_is_put_anywhere_unasked():
     assert not os.path.exists(COPY), "a copy of the hook"
 
@@ -161,11 +169,64 @@ def units_verify():
 
 
 @step("arrive")
-def the_node_is_made_and_the_daemon_starts_by_its_socket():
-    secret = sh(PVESIM, "token", "/", TOKEN).split()[-1]
-    NODE.write("etc/pve-hwid/token", f"{TOKEN}={secret}\n", 0o600)
-    os.makedirs("/etc/pve/pve-hwid", exist_ok=True)
-    put_hook()
+def setup_shows_first_what_it_would_do():
+    sh("systemctl", "disable", "pve-hwidd.socket", "pve-hwidd.service")     # somebody may have
+    done = NODE.hwid("setup", "--dry-run")
+    equal(done.returncode, 3, f"setup --dry-run: {done.stdout}{done.stderr}")
+    for command in ("pveum user token add pve-hwid@pve daemon-pve1", "pvesm set local --content",
+                    "systemctl enable pve-hwidd.socket pve-hwidd.service",
+                    "systemctl start pve-hwidd.socket pve-hwidd.service"):
+        contains(done.stdout, command, "setup --dry-run")
+    for path in ("/etc/pve-hwid/token", COPY, "/etc/pve/pve-hwid", "/pvesim/access.json"):
+        assert not os.path.exists(path), f"setup --dry-run made {path}"
+    equal((is_active(), sh("systemctl", "is-enabled", "pve-hwidd.service", check=False).strip()),
+          ("inactive", "disabled"), "the service")
+
+
+@step("arrive")
+def setup_makes_all_of_it_and_starts_the_units():
+    done = NODE.hwid("setup")
+    equal(done.returncode, 0, f"setup: {done.stdout}{done.stderr}")
+    equal(os.stat("/etc/pve-hwid/token").st_mode & 0o7777, 0o600, "mode of the token file")
+    equal(NODE.read("etc/pve-hwid/token").partition("=")[0], "pve-hwid@pve!daemon-pve1", "token")
+    equal(access(), (["pve-hwid@pve"], ["HwidBridge", "HwidDaemon"]), "users and roles")
+    contains(NODE.read("etc/pve/storage.cfg"), "snippets", "storage.cfg")
+    equal((bytes_of(COPY), os.stat(COPY).st_mode & 0o7777), (bytes_of(HOOK), 0o755), "the hook")
+    for unit in ("pve-hwidd.socket", "pve-hwidd.service"):
+        equal((sh("systemctl", "is-enabled", unit).strip(), is_active(unit)), ("enabled", "active"), unit)
+    status = json.loads(NODE.hwid("status", "--json").stdout)
+    equal(status["api"]["ok"], True, "the API, asked with the token of setup")
+
+
+@step("arrive")
+def setup_again_changes_nothing():
+    pid, token = show("MainPID"), NODE.read("etc/pve-hwid/token")
+    answer = json.loads(NODE.hwid("setup", "--json").stdout)
+    equal((answer["result"], {s["state"] for s in answer["steps"]}), ("already", {"already"}), "setup")
+    equal((show("MainPID"), NODE.read("etc/pve-hwid/token")), (pid, token), "daemon and token")
+
+
+@step("arrive")
+def doctor_finds_nothing_wrong_after_setup():
+    answer = json.loads(NODE.hwid("doctor", "--json").stdout)
+    # Nobody sets the clock of a container.
+    wrong = [f for f in answer["findings"] if f["severity"] != "ok" and f["id"] != "clock"]
+    equal(wrong, [], "doctor")
+
+
+@step("arrive")
+def doctor_sees_a_unit_that_does_not_start_at_boot():
+    sh("systemctl", "disable", "pve-hwidd.socket")
+    done = NODE.hwid("doctor")
+    sh("systemctl", "enable", "pve-hwidd.socket")
+    equal(done.returncode, 3, f"doctor: {done.stdout}")
+    contains(done.stdout, "pve-hwidd.socket does not start at boot", "doctor")
+    contains(done.stdout, "systemctl enable --now pve-hwidd.socket", "doctor")
+
+
+@step("arrive")
+def the_daemon_starts_by_its_socket():
+    sh("systemctl", "stop", "pve-hwidd.service", "pve-hwidd.socket")
     sh("systemctl", "start", "pve-hwidd.socket")
     equal(is_active(), "inactive", "the service before anybody asked")
     status = NODE.hwid("status")
@@ -197,11 +258,35 @@ def it_is_confined():
 # --- live -----------------------------------------------------------------------------------------
 
 @step("live")
-def a_fingerprint_is_seen_and_the_vm_rewritten_early():
-    NODE.vm(104, imported(104))
+def an_attached_vm_is_rewritten_early_as_soon_as_it_has_a_fingerprint():
+    NODE.vm(104, imported(104), hook=False)
+    attach(104)
     NODE.fingerprint(104, fingerprint())
     wait_for("the rewrite", lambda: is_in_sync(104), 60)
     differs_no_more(NODE, 104)
+
+
+@step("live")
+def its_start_goes_through_the_hook_that_setup_placed():
+    started = NODE.qm("start", "104")
+    equal(started.returncode, 0, f"start: {started.stdout}{started.stderr}")
+    equal([(h["phase"], h["exit"]) for h in NODE.hook_calls() if h["vmid"] == 104],
+          [("pre-start", 0), ("post-start", 0)], "calls of the hook")
+    NODE.qm("stop", "104", check=True)
+
+
+@step("live")
+def detach_gives_back_the_hookscript_from_before():
+    NODE.write("var/lib/vz/snippets/former", "#!/bin/sh\necho \"former $*\" >>/tmp/former\n", 0o755)
+    NODE.vm(109, {"hookscript": "local:snippets/former"})
+    attach(109)
+    started = NODE.qm("start", "109")
+    equal(started.returncode, 0, f"start: {started.stdout}{started.stderr}")
+    NODE.qm("stop", "109", check=True)
+    contains(NODE.read("tmp/former"), "former 109 pre-start\n", "what the former hookscript saw")
+    done = NODE.hwid("detach", "109")
+    equal((done.returncode, NODE.conf(109)["hookscript"]), (0, "local:snippets/former"), f"detach: {done.stderr}")
+    os.unlink("/tmp/former")
 
 
 @step("live")
@@ -230,7 +315,8 @@ def reload_takes_new_settings_and_a_start_that_differs_is_held():
     pid = show("MainPID")
     settings("early: 0\n")
     equal(show("MainPID"), pid, "the daemon's pid")
-    NODE.vm(106, imported(106))
+    NODE.vm(106, imported(106), hook=False)
+    attach(106)
     NODE.fingerprint(106, small_fingerprint(), cluster=True)
     started = NODE.qm("start", "106")
     contains(started.stderr, "exit code 75", "the first start")
@@ -275,9 +361,11 @@ def an_upgrade_in_the_middle_of_a_rewrite_loses_nothing():
         f.write(b"older\n")
     pid, opened = show("MainPID"), show("ActiveEnterTimestampMonotonic", "pve-hwidd.socket")
     # Before each step the daemon asks for the digest: so the rewrite takes longer than the upgrade.
-    faults(NODE, {"method": "GET", "path": "qemu/107/config", "action": "delay", "seconds": 12})
+    slow = {"method": "GET", "path": "qemu/107/config", "action": "delay", "seconds": 1}
+    faults(NODE, slow)
     NODE.fingerprint(107, fingerprint(disks=disks(5)))
     wait_for("the first change", lambda: "step" in NODE.records(107), 90)
+    faults(NODE, dict(slow, seconds=12))
     out = apt("install", NEW_DEB)
     assert NODE.records(107)[-1] != "end" or NODE.journal(107)[-1]["outcome"] != "done", \
         f"the rewrite had ended before the upgrade: {NODE.records(107)}"
@@ -485,17 +573,56 @@ def purge_keeps_what_is_the_administrators():
 
 
 @step("leave")
-def where_no_vm_names_it_nothing_stays():
-    for node in ("pve1", "pve2"):
-        folder = f"/etc/pve/nodes/{node}/qemu-server"
-        for name in os.listdir(folder):
-            path = f"{folder}/{name}"
-            NODE.write(path[1:], re.sub(r"(?m)^hookscript: .*pve-hwid\n", "", NODE.read(path[1:])))
+def setup_after_a_purge_makes_a_new_token():
     shutil.rmtree("/etc/pve-hwid")
     apt("install", NEW_DEB)
     assert bytes_of(COPY) == bytes_of(HOOK), "the stub was not replaced"
+    done = NODE.hwid("setup")
+    equal(done.returncode, 0, f"setup: {done.stdout}{done.stderr}")
+    equal(json.loads(NODE.hwid("status", "--json").stdout)["api"]["ok"], True, "the API")
+
+
+@step("leave")
+def setup_is_not_taken_back_while_vms_name_the_hook():
+    before = access(), bytes_of(COPY), show("MainPID"), bytes_of("/etc/pve-hwid/token")
+    done = NODE.hwid("setup", "--remove")
+    equal(done.returncode, 5, f"setup --remove: {done.stdout}{done.stderr}")
+    for text in ("105 (pve1)", "200 (pve2)", "pve-hwid detach --all"):
+        contains(done.stderr, text, "setup --remove")
+    equal((access(), bytes_of(COPY), show("MainPID"), bytes_of("/etc/pve-hwid/token")), before, "what it left")
+
+
+@step("leave")
+def detach_all_lets_every_vm_of_the_node_go():
+    done = NODE.hwid("detach", "--all")
+    equal(done.returncode, 0, f"detach: {done.stdout}{done.stderr}")
+    for name in os.listdir("/etc/pve/nodes/pve1/qemu-server"):
+        lacks(str(NODE.conf(name.partition(".")[0])), "snippets/pve-hwid", name)
+    equal(NODE.qm("start", "105").returncode, 0, "start of VM 105")
+    NODE.qm("stop", "105", check=True)
+
+
+@step("leave")
+def setup_is_taken_back_with_its_units():
+    # pve2's own administrator detaches there; and somebody deletes the snapshot.
+    NODE.write("etc/pve/nodes/pve2/qemu-server/200.conf", "memory: 64\n")
+    NODE.write("etc/pve/nodes/pve1/qemu-server/108.conf", "memory: 64\n")
+    done = NODE.hwid("setup", "--remove")
+    equal(done.returncode, 0, f"setup --remove: {done.stdout}{done.stderr}")
+    for unit in ("pve-hwidd.socket", "pve-hwidd.service"):
+        equal((sh("systemctl", "is-enabled", unit, check=False).strip(), is_active(unit)),
+              ("disabled", "inactive"), unit)
+    for gone in (COPY, "/etc/pve-hwid/token", "/etc/pve/pve-hwid/setup.json"):
+        assert not os.path.lexists(gone), f"{gone} is there"
+    equal(access(), ([], []), "users and roles")
+    equal(failed_units(), [], "failed units")
+
+
+@step("leave")
+def a_purge_after_that_leaves_nothing():
     out = apt("purge", "pve-hwid")
     lacks(out, "name its hook", "apt purge")
+    lacks(out, "is not empty and stays", "apt purge")
     for gone in (COPY, "/etc/pve-hwid", "/var/lib/pve-hwid", "/run/pve-hwid"):
         assert not os.path.lexists(gone), f"{gone} is there"
 
@@ -506,9 +633,17 @@ def nothing_forbidden_was_done_at_all():
 
 
 def prepare():
-    """The node, once."""
+    """The node, once, as PVE's installer leaves it; its commands where it has them."""
     if not os.path.exists("/pvesim/settings.json"):
         sh(PVESIM, "init", "/", "--node", "pve1", "--qemu", "stub")
+        NODE.write("etc/pve/storage.cfg", STORAGES)
+        for rel in ("/pvesim/access.json", COPY):
+            if os.path.exists(rel):
+                os.unlink(rel)
+        shutil.rmtree("/etc/pve/pve-hwid", ignore_errors=True)
+        for command in ("usr/sbin/qm", "usr/sbin/pveum", "usr/sbin/pvesm", "usr/bin/pvesh"):
+            NODE.write(command, f"#!/bin/sh\nPVESIM_ROOT=/ exec {os.path.dirname(PVESIM)}/bin/"
+                                f"{os.path.basename(command)} \"$@\"\n", 0o755)
         for unit in os.listdir(os.path.join(HERE, "units")):
             shutil.copy(os.path.join(HERE, "units", unit), "/etc/systemd/system")
         sh("systemctl", "daemon-reload")
@@ -521,10 +656,12 @@ def main():
     prepare()
     failed = 0
     for function in STEPS[sys.argv[1]]:
-        name = function.__name__.replace("_", " ")
+        name, began = function.__name__.replace("_", " "), time.monotonic()
         try:
             function()
             print(f"ok {name}", flush=True)
+            if time.monotonic() - began > SLOW:
+                print(f"# took {time.monotonic() - began:.0f} s", flush=True)
         except Exception as why:    # pylint: disable=broad-except  (the others are told all the same)
             failed = 1
             print(f"not ok {name} - {' '.join(str(why).split())[-1500:]}")

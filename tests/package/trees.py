@@ -14,13 +14,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.dont_write_bytecode = True
 CACHE = os.environ.get("PVE_HWID_TEST_CACHE", "/var/cache/pve-hwid-tests")
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 # What the package needs and what the simulator needs: so apt installs it without any network.
-RUN = ("systemd-sysv dbus python3 openssl procps libcurl4 libexpat1 libjansson4 libsystemd0 "
+RUN = ("systemd-sysv dbus python3 openssl procps apt-utils libcurl4 libexpat1 libjansson4 libsystemd0 "
        "libuuid1").split()
 BUILD = ("dpkg-dev gcc make debhelper libcurl4-openssl-dev libexpat1-dev libjansson-dev libsystemd-dev "
          "pkgconf uuid-dev lintian").split()
@@ -32,10 +33,38 @@ class Unable(Exception):
     """Why a tree or a container cannot be had on this machine."""
 
 
-def run(*argv, timeout=900, check=True, **more):
-    done = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
-                          errors="replace", **more)
+class Stopped(Exception):
+    """A signal asked us to end: whoever runs something unwinds, and takes away what it made."""
+
+
+RUNNING = set()                 # processes that a signal ends at once, so that everybody unwinds
+STOPPING = threading.Event()
+
+
+def stop(*_):
+    STOPPING.set()
+    for process in list(RUNNING):
+        process.terminate()
+
+
+def run(*argv, timeout=900, check=True, last=False, **more):
+    """`last`: also while we are ending."""
+    with subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, text=True, errors="replace",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more) as process:
+        if not last:
+            RUNNING.add(process)
+        try:
+            if STOPPING.is_set() and not last:
+                process.terminate()
+            out, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        finally:
+            RUNNING.discard(process)
+    if STOPPING.is_set() and not last:
+        raise Stopped
+    done = subprocess.CompletedProcess(argv, process.returncode, out)
     if check and done.returncode != 0:
         raise AssertionError(f"{argv[0]}: exit {done.returncode}: {done.stdout[-4000:]}")
     return done
@@ -68,11 +97,11 @@ def tree(suite, packages):
         if os.path.isdir(path) and time.time() - os.stat(path).st_mtime < KEPT_FOR:
             return path
         new = path + ".new"
-        shutil.rmtree(new, ignore_errors=True)
+        remove_tree(new)        # of a run that was killed
         done = run("mmdebstrap", "--mode=root", "--variant=apt", "--dpkgopt=force-unsafe-io",
                    "--include=" + ",".join(packages), suite, new, mirror(), check=False)
         if done.returncode != 0:
-            shutil.rmtree(new, ignore_errors=True)
+            remove_tree(new)
             if os.path.isdir(path):
                 return path         # old, but there
             raise Unable(f"no tree of {suite}: " + " ".join(done.stdout.strip().splitlines()[-3:]))
@@ -82,23 +111,84 @@ def tree(suite, packages):
     return path
 
 
+def remove_tree(path):
+    """With what is mounted in it taken off first: never into a file system that is not ours to empty."""
+    with open("/proc/self/mounts", encoding="utf-8") as f:
+        inside = [line.split()[1] for line in f if f"{line.split()[1]}/".startswith(f"{path}/")]
+    for place in sorted(inside, reverse=True):
+        run("umount", place, check=False, last=True)
+    if not any(os.path.ismount(place) for place in inside):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def folder(kind):
+    """A directory in /tmp that tells whose it is, for clear_leftovers()."""
+    path = tempfile.mkdtemp(prefix=f"hwid-{kind}-{os.getpid()}-", dir="/tmp")
+    os.chmod(path, 0o755)
+    try:
+        yield path
+    finally:
+        remove_tree(path)
+
+
+def is_alive(pid):
+    """Is it a run of ours? A number may be somebody else's by now."""
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
+            return "test_package" in f.read()
+    except OSError:
+        return False
+
+
+def clear_leftovers():
+    """What a run left that was killed: containers, mounts, directories, cgroups. Each carries its pid."""
+    for name in os.listdir("/tmp"):
+        found = re.fullmatch(r"hwid-(tree|pkg)-(\d+)-\w+", name)
+        if found and not is_alive(found[2]):
+            print(f"# clearing away /tmp/{name}, of a run that was killed", flush=True)
+            end_containers(name)
+            remove_tree(f"/tmp/{name}")
+
+
+def end_containers(name):
+    """The container of that tree, if it has survived; by its cgroup, or else by its command line."""
+    for top in cgroup_tops():
+        for path, _, _ in os.walk(top):
+            if re.fullmatch(rf"pve-hwid-{re.escape(name)}-\d+", os.path.basename(path)):
+                with contextlib.suppress(OSError), open(f"{path}/cgroup.kill", "w", encoding="ascii") as f:
+                    f.write("1")
+                wait_until_empty(path)
+                remove_cgroup(path)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
+                words = f.read().split("\0")
+            if words[0].endswith("systemd-nspawn") and f"/tmp/{name}/root" in words:
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def wait_until_empty(cgroup):
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), open(f"{cgroup}/cgroup.events", encoding="ascii") as f:
+            if "populated 0" in f.read():
+                return
+        time.sleep(0.05)
+
+
 @contextlib.contextmanager
 def overlay(lower):
     """A tree to write to, above `lower`."""
-    top = tempfile.mkdtemp(prefix="hwid-tree-", dir="/tmp")
-    for name in ("upper", "work", "root"):
-        os.mkdir(os.path.join(top, name), 0o755)
-    root = os.path.join(top, "root")
-    done = run("mount", "-t", "overlay", "overlay", "-o",
-               f"lowerdir={lower},upperdir={top}/upper,workdir={top}/work", root, check=False)
-    if done.returncode != 0:
-        shutil.rmtree(top)
-        raise Unable(f"no overlay mounts here: {done.stdout.strip()}")
-    try:
+    with folder("tree") as top:
+        for name in ("upper", "work", "root"):
+            os.mkdir(os.path.join(top, name), 0o755)
+        root = os.path.join(top, "root")
+        done = run("mount", "-t", "overlay", "overlay", "-o",
+                   f"lowerdir={lower},upperdir={top}/upper,workdir={top}/work", root, check=False)
+        if done.returncode != 0:
+            raise Unable(f"no overlay mounts here: {done.stdout.strip()}")
         yield root
-    finally:
-        run("umount", root, check=False)
-        shutil.rmtree(top, ignore_errors=True)
 
 
 NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
@@ -119,11 +209,15 @@ def in_tree(root, *argv, binds=(), timeout=900, check=True):
     return done
 
 
+def cgroup_tops():
+    with open("/proc/self/mounts", encoding="utf-8") as f:
+        return [line.split()[1] for line in f if line.split()[2] == "cgroup2"]
+
+
 def make_cgroup(name):
     """A cgroup of its own: nspawn takes the one it is called in, so two containers begun side by side
     would have one tree of services between them, and each stop the other's. None: cannot be had."""
-    with open("/proc/self/mounts", encoding="ascii") as f:
-        tops = [line.split()[1] for line in f if line.split()[2] == "cgroup2"]
+    tops = cgroup_tops()
     with open("/proc/self/cgroup", encoding="ascii") as f:
         here = [line.strip()[3:] for line in f if line.startswith("0::")]
     try:
@@ -189,8 +283,8 @@ class Container:
         return done.stdout.strip() in ("running", "degraded")
 
     def call(self, *argv, check=True, timeout=120):
-        return run("nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "--root", "--wd=/", "--",
-                   "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
+        return run("nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "--root", "--",
+                   "env", "-i", "--chdir=/", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
                    *argv, check=check, timeout=timeout)
 
     def restart(self):
@@ -208,7 +302,7 @@ class Container:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(5 if STOPPING.is_set() else 20)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)

@@ -26,9 +26,8 @@ DEFAULT_SETTINGS = {
     # Names listed here come first, the others sorted after them.
     "option_order": [],
     # The recorded race (08e): `qm cleanup` for the old QEMU meets the new one and holds the
-    # flock for up to 30 s. Off by default, since it is a matter of luck on a real node too.
-    "cleanup_race": False,
-    "cleanup_delay": 0.0,
+    # flock for up to 30 s. A matter of luck on a real node; here that of the QEMU with this pid.
+    "cleanup_race": None,
     # False: the cluster has lost its quorum. /etc/pve can be read and not written, and no VM is
     # started. Not recorded (the recordings are of a single node): after what people report.
     "quorum": True,

@@ -1,7 +1,7 @@
 """A simulated node as the replay test drives it: files, settings, commands and raw requests.
 
-Nothing of the simulator is imported: the test speaks to it as everybody does, by its command line,
-its files and HTTPS.
+The test speaks to the simulator as everybody does, by its command line, its files and HTTPS; only
+whether a QEMU runs is looked up without a program for it.
 """
 import contextlib
 import http.client
@@ -13,6 +13,8 @@ import ssl
 import subprocess
 import tempfile
 import urllib.parse
+
+import node as nodes
 
 PVESIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pvesim")
 NODE, DAEMON = "pve-lab", "pve-hwid@pve!daemon"
@@ -89,7 +91,12 @@ class Sim:
         os.rename(path + ".new", path)
 
     def running(self, vmid=105):
-        return self.run("qm", "status", str(vmid))[1] == "status: running\n"
+        return self.pid(vmid) is not None
+
+    def pid(self, vmid=105):
+        """Of its QEMU; what `qm status` looks at, without a program for it."""
+        node = nodes.Node(self.root)
+        return nodes.backend(node).pid(node, vmid)
 
     def request(self, exchange, path, authorization):
         """(status, reason, headers, body); the body parsed where it is JSON."""

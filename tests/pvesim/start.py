@@ -276,14 +276,14 @@ def reboot(node, vmid, log, caller, timeout=None):
 
 def cleanup(node, vmid, died, start_worker):
     """`qm cleanup`: what qmeventd starts when the QEMU with pid `died` is gone."""
-    settings = node.settings()
-    time.sleep(settings["cleanup_delay"])
-    if not settings["cleanup_race"] and not any(
-            os.path.exists(node.run_file(vmid, kind)) for kind in ("cleanup", "reboot")):
+    race = node.settings()["cleanup_race"] == died
+    if race:
+        _wait_for_another(node, vmid, died)
+    elif not any(os.path.exists(node.run_file(vmid, kind)) for kind in ("cleanup", "reboot")):
         return      # nothing left to do, so do not even touch the flock
     try:
         with node.flock(vmid, timeout=CLEANUP_TIMEOUT + LOCK_GRACE):
-            _cleanup_locked(node, vmid, died, settings["cleanup_race"])
+            _cleanup_locked(node, vmid, died, race)
     except LockTimeout:
         return
     request = node.run_file(vmid, "reboot")
@@ -292,7 +292,11 @@ def cleanup(node, vmid, died, start_worker):
         start_worker()
 
 
-
+def _wait_for_another(node, vmid, died):
+    """The unlucky instant of 08e, for certain: until a QEMU runs that was started after that one."""
+    deadline = time.monotonic() + CLEANUP_TIMEOUT
+    while backend(node).pid(node, vmid) in (None, died) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _cleanup_locked(node, vmid, died, race):

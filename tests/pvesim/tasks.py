@@ -5,8 +5,7 @@ A worker is forked by whoever wants it (a pvedaemon worker, `qm`, `qm cleanup`),
 its own, and a task runs as long as such a process lives. The log is ROOT/pvesim/tasks/UPID, its
 last line (`TASK OK`, `TASK ERROR: ...`) is the exit status, as on a real node.
 
-Titles are written over the process's own argument area. Python cannot grow that area, so a program
-that needs titles starts itself again with room in it (`ensure_title_room`).
+Titles are written over the process's own argument area; titleroom.py makes room in it.
 """
 import contextlib
 import ctypes
@@ -19,23 +18,12 @@ import traceback
 
 from node import PveError, param_error
 
-TITLE_ROOM = 600
-ROOM_MARK = "--title-room="
 UPID = re.compile(r"UPID:([A-Za-z0-9][A-Za-z0-9-]*):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):"
                   r"([^:\s]+):([^:\s]*):([^:\s]+):")
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 
 # -- process titles ------------------------------------------------------------------------------
-
-def ensure_title_room():
-    """Once per program: execute it again with a long last argument, unless it has one."""
-    if sys.argv[-1].startswith(ROOM_MARK):
-        sys.argv.pop()
-        return
-    room = ROOM_MARK + "x" * TITLE_ROOM
-    os.execv(sys.executable, [sys.executable, os.path.abspath(sys.argv[0])] + sys.argv[1:] + [room])
-
 
 def set_title(title):
     """Make /proc/PID/cmdline exactly `title` (and NULs), comm its first 15 bytes."""

@@ -115,9 +115,9 @@ def puts(node, vmid=None):
 
 
 def starts_by_us(node, vmid):
-    """Start tasks in the name of the daemon's token."""
+    """Start tasks in the name of the daemon's token: setup calls it daemon-NODE."""
     return [t for t in os.listdir(node.path("pvesim/tasks"))
-            if f":qmstart:{vmid}:pve-hwid@pve!daemon:" in t]
+            if f":qmstart:{vmid}:pve-hwid@pve!daemon" in t]
 
 
 def start_tasks(node, vmid):

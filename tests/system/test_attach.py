@@ -44,12 +44,12 @@ def test_attach_and_detach_a_vm_without_a_hook():
         node.vm(105, imported(), hook=False)
         result = root(node, "attach", "105", "--dry-run")
         equal((result.returncode, node.conf(105).get("hookscript")), (3, None), "dry run")
-        contains(root(node, "attach", "105").stdout, "VM 105: done: it has no fingerprint", "attach")
+        contains(root(node, "attach", "105").stdout, "VM 105: attached: it has no fingerprint", "attach")
         equal(node.conf(105)["hookscript"], "local:snippets/pve-hwid", "hookscript")
-        equal((note(node), root(node, "attach", "105").stdout), (None, "VM 105: already\n"), "again")
-        equal(root(node, "detach", "105").stdout, "VM 105: done\n", "detach")
+        equal((note(node), root(node, "attach", "105").stdout), (None, "VM 105: attached already\n"), "again")
+        equal(root(node, "detach", "105").stdout, "VM 105: detached\n", "detach")
         equal((node.conf(105).get("hookscript"), root(node, "detach", "105").stdout),
-              (None, "VM 105: already\n"), "detached")
+              (None, "VM 105: detached already\n"), "detached")
 
 
 def test_former_hook_runs_once_a_phase_also_where_a_start_is_held():
@@ -163,11 +163,11 @@ def test_all_means_this_node_and_those_with_a_fingerprint():
         join(node, "pve2", hook=True)
         os.rename(node.path(node.conf_path(107)), node.path("etc/pve/nodes/pve2/qemu-server/107.conf"))
         result = root(node, "attach", "--all")
-        equal(result.stdout, "VM 105: done\n", "attach --all")
+        equal(result.stdout, "VM 105: attached\n\n1 VM: 1 attached\n", "attach --all")
         contains(result.stderr, "VM 107 is on node pve2; run there: pve-hwid attach --all", "stderr")
         result = root(node, "attach", "106", "107", "300")
         equal(result.returncode, 1, "exit code")
-        contains(result.stdout, "VM 106: done", "one that is named")
+        contains(result.stdout, "VM 106: attached", "one that is named")
         contains(result.stdout, "VM 107: failed: it is on node pve2; run there: pve-hwid attach 107", "107")
         contains(result.stdout, "VM 300: failed: there is no such VM", "300")
         answer, code = root_json(node, "detach", "--all")

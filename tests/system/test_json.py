@@ -74,6 +74,13 @@ def test_verbs_without_a_daemon():
     examples = os.path.join(TOP, "conf", "examples")
     offline("version")
     offline("help")
+    equal(offline("help", "apply")["name"], "apply", "help of a verb")
+    equal(json.loads(subprocess.run([PROGRAM, "apply", "--help", "--json"], capture_output=True, text=True,
+                                    check=True, timeout=30).stdout),
+          offline("help", "apply"), "apply --help")
+    for words in (("nosuchverb", "--json"), ("--json", "help"), ("help", "nosuchverb", "--json")):
+        done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30, check=False)
+        equal((done.returncode, ALL.check("help", done.stdout)["error"]["exit"]), (2, 2), words)
     offline("capture", os.path.join(examples, "win2019.vmx"))
     plan = os.path.join(TOP, "tests", "golden", "cli", "plan-differs")
     files = ("--config", f"{plan}/105.conf", "--fingerprint", f"{plan}/105.json")

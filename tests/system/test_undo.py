@@ -217,6 +217,23 @@ def test_two_change_sets_are_undone_one_after_the_other():
         equal(whole(node), first, "after both")
 
 
+def test_what_was_set_back_by_hand_is_passed_over():
+    with checked_node() as node:
+        first = rewritten(node, small_fingerprint())
+        net0 = node.conf(105)["net0"]
+        node.fingerprint(105, fingerprint(disks=None, machine=None), cluster=True)
+        wait_for("rewritten again", lambda: ends(node).count("done") == 2, 30)
+        older, newer = [r["txn"] for r in node.journal(105) if r["type"] == "begin"]
+        verb(node, "hold", "105", "--why", "mine")
+        node.api("PUT", "/nodes/pve1/qemu/105/config", {"net0": net0})
+        contains(verb(node, "undo", "105", newer).stdout, newer, "undo of what is back")
+        contains(verb(node, "undo", "105").stdout, f"undoing the change set {older}", "undo")
+        equal(whole(node), first, "configuration")
+        result = verb(node, "undo", "105", code=1)
+        contains(result.stderr, "nothing is left to undo", "another undo")
+        contains(result.stderr, "of which nothing is there any more", "another undo")
+
+
 def test_a_start_meanwhile_waits_for_the_undo():
     with checked_node() as node:
         before = rewritten(node, fingerprint(disks=disks(2)), vm_disks=("scsi0=64M", "scsi1=64M"))
@@ -279,7 +296,7 @@ def test_an_identity_that_another_vm_has_by_now_does_not_come_back():
         wait_for("VM 110 is that machine", lambda: smbios(node.conf(110)["smbios1"]).get("uuid") == UUID, 30)
         before = whole(node)
         result = verb(node, "undo", "105", undo, code=5)
-        contains(result.stdout, "VM 110", "undo")
+        contains(result.stderr, "VM 110", "undo")
         equal(verb(node, "undo", "105", undo, "--dry-run", code=5).returncode, 5, "dry run")
         equal(whole(node), before, "configuration")
         # What is nobody else's goes back as ever.

@@ -454,6 +454,10 @@ static bool dies_calling(struct driver *d)
     if (!dies(d, DRIVER_DIES_LATE) || d->action.type != RECONCILE_DO_REQUEST) {
         return false;
     }
+    /* Unwritten, late and dead is one trouble too many; PVE has the task of a start at once. */
+    if (d->action.request->method == API_POST && d->memory.start_asked == 0) {
+        return false;
+    }
     note_request(d, d->action.request);
     fake_pve_put_off(&d->pve, d->action.request);
     return true;

@@ -313,8 +313,9 @@ static char *boot_disk(const struct fake_map *map)
     const char *slot = fake_map_get(map, "bootdisk");
     const char *value = slot == NULL ? NULL : fake_map_get(map, slot);
 
-    if ((boot != NULL && str_starts(boot, "order=")) || value == NULL || fake_pve_is_cdrom(value) ||
-        !fake_pve_is_disk(slot)) {
+    /* One blank is an order, too: of nothing. */
+    if ((boot != NULL && (str_starts(boot, "order=") || str_equal(boot, " "))) || value == NULL ||
+        fake_pve_is_cdrom(value) || !fake_pve_is_disk(slot)) {
         return NULL;
     }
     return fake_pve_volume_of(value);

@@ -168,6 +168,16 @@ static int plan_an_undo(void *data)
     return last == NULL ? -ENOMEM : 0;
 }
 
+static int find_an_undo_with_effect(void *data)
+{
+    static const char config[] = "machine: pc-q35-9.0\nscsihw: lsi\n\n[PENDING]\nscsihw: pvscsi\n";
+    CLEANUP(undo_freep) struct undo *undo = NULL;
+    CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+    int rc = pveconf_parse(config, strlen(config), &conf, NULL);
+
+    return rc < 0 ? rc : undo_find_effective(data, 105, conf, &undo, NULL);
+}
+
 static int find_no_undo(void *data)
 {
     struct undo *undo = NULL;
@@ -216,6 +226,7 @@ static void an_undo_survives_any_lack_of_memory(void **state)
     (void)state;
     assert_non_null(records);
     assert_true(alloc_fail_each(plan_an_undo, records, ALLOC_FAIL_OWN) > 60);
+    assert_true(alloc_fail_each(find_an_undo_with_effect, records, ALLOC_FAIL_OWN) > 40);
     assert_true(alloc_fail_each(find_no_undo, records, ALLOC_FAIL_OWN) > 2);
     json_decref(records);
 }

@@ -26,7 +26,18 @@
 #include "property_check.h"
 #include "property_dump.h"
 
-enum { RUNS = 14000, BAD_MAX = 5 };
+#ifndef __has_feature
+#define __has_feature(x) 0 /* gcc */
+#endif
+/* With AddressSanitizer a run takes six times as long, and what a run does is judged without it as
+ * well: there it is for errors of memory alone, and 4,000 runs reach all but five of the lines of
+ * the core that 14,000 reach. They are others than those without it, so none is wasted. */
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+enum { RUNS = 4000, RUNS_BEFORE = 14000 };
+#else
+enum { RUNS = 14000, RUNS_BEFORE = 0 };
+#endif
+enum { BAD_MAX = 5 };
 
 struct trial {
     uint64_t seed;
@@ -38,7 +49,7 @@ struct trial {
 /* How often what came about, so that a test of nothing is noticed. */
 static struct {
     unsigned runs, requests, struck, deaths, records, holds, our_starts, moved, reverted, stuck,
-        done, refused, failed, undone;
+        done, refused, failed, undone, late, waited;
 } seen;
 
 /* --- a trial ---------------------------------------------------------------------------------- */
@@ -181,13 +192,15 @@ static void count(const struct driver *d)
     seen.moved += d->pve.n_moved;
     seen.reverted += d->told[RECONCILE_TELL_REVERTED];
     seen.stuck += d->told[RECONCILE_TELL_STUCK];
+    seen.late += d->pve.n_landed;
+    seen.waited += d->waited_for_stop;
     seen.done += d->outcome == RECONCILE_DONE || d->outcome == RECONCILE_IN_SYNC;
     seen.refused += d->outcome == RECONCILE_REFUSED;
     seen.failed += d->outcome == RECONCILE_FAILED;
 }
 
 /* The same runs each time, so that no landing hangs on dice; a campaign gives a seed of its own. */
-#define FIRST_SEED 1795700000000000
+#define FIRST_SEED (1795700000000000 + RUNS_BEFORE)
 
 static void no_vm_is_harmed_by_any_circumstance(void **state)
 {
@@ -218,13 +231,14 @@ static void no_vm_is_harmed_by_any_circumstance(void **state)
         "%u in sync, %u refused, %u failed\n",
         seen.runs, seen.requests, seen.struck, seen.deaths, seen.records, seen.moved, seen.holds,
         seen.our_starts, seen.reverted, seen.stuck, seen.done, seen.refused, seen.failed);
+    printf("%u calls carried out late, %u VMs waited for their stop\n", seen.late, seen.waited);
     assert_int_equal(bad, 0);
     if (runs >= RUNS) {
         /* A generator that makes nothing of interest would prove nothing. */
         assert_true(seen.moved > runs / 4 && seen.holds > runs / 10 && seen.struck > runs / 2 &&
                     seen.deaths > runs / 10 && seen.our_starts > runs / 20 &&
                     seen.reverted > runs / 1000 && seen.stuck > runs / 1000 &&
-                    seen.done > runs / 4 && seen.refused > 0);
+                    seen.done > runs / 4 && seen.refused > 0 && seen.late > runs / 100);
     }
 }
 

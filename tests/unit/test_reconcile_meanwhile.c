@@ -22,7 +22,7 @@ enum { TWO_DISKS = 2 };
  * config and the call. */
 enum { FIRST_STEP = 7, SECOND_STEP = 10, LAST_STEP = 13 };
 /* And its actions, of which a record and a reading of the files are some. */
-enum { BEFORE_SECOND_STEP = 13, AT_LAST_STEP = 20, HELD_FIRST_STEP = 11 };
+enum { BEFORE_SECOND_STEP = 13, AT_SECOND_STEP = 16, AT_LAST_STEP = 20, HELD_FIRST_STEP = 11 };
 
 static void set_up(struct driver *d)
 {
@@ -161,6 +161,55 @@ static void a_disk_that_was_unplugged_for_its_move_is_told(void **state)
     tear_down(&d);
 }
 
+/* Its volume was away in the wrong instant, somebody's change carried the deletion out, and PVE
+ * took the disk out of the boot order: both come back, also where that names what is not there any
+ * more, which PVE refuses. */
+static void a_disk_that_is_put_back_boots_again(void **state)
+{
+    static const char config[] = "boot: order=scsi0;net9;net0\n" SCENARIO_NET
+                                 "scsi0: " SCENARIO_DISK(0) ",size=1G\n"
+                                                            "scsi1: " SCENARIO_DISK(1) ",size=1G\n";
+
+    (void)state;
+    for (unsigned i = 0; i < 32; i++) {
+        struct driver d;
+
+        driver_init(&d, i % 2 == 0 ? scenarios[TWO_DISKS].config : config,
+                    scenarios[TWO_DISKS].fingerprint);
+        d.pve.dice = i + 1;
+        d.pve.volume = scenarios[TWO_DISKS].volumes[0];
+        fault(&d, SECOND_STEP, FAULT_VOLUME_AWAY);
+        fault(&d, SECOND_STEP + 3 + i % 5, FAULT_EDITED_OTHER);
+        die(&d, 24 + i, DRIVER_DIES_AFTER); /* the next one knows of it by the journal alone */
+        driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+        assert_string_equal(d.pve.problem, "");
+        assert_true(d.pve.harmed_by_others);
+        assert_int_equal(d.outcome, RECONCILE_DONE);
+        assert_string_equal(fake_pve_get(&d.pve, "boot"), "order=sata0;net0");
+        tear_down(&d);
+    }
+}
+
+/* Started past the hook right before the call: scsi0 was unplugged at once, and sata0 waits for the
+ * stop. To the daemon that comes after that is no disk that somebody has taken off. */
+static void a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d);
+    fake_pve_set(&d.pve, "boot", "order=net0"); /* what it boots from cannot be unplugged */
+    fault(&d, SECOND_STEP, FAULT_STARTED_RAW);
+    die(&d, AT_SECOND_STEP + 1, DRIVER_DIES_AFTER); /* its record is written */
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_int_equal(d.lives, 1);
+    assert_int_equal(driver_count_records(&d, "step"), 2);
+    assert_null(fake_pve_get(&d.pve, "scsi0"));
+    assert_int_equal(d.told[RECONCILE_TELL_WARNING], 0);
+    stop_and_settle(&d, RECONCILE_DONE);
+    tear_down(&d);
+}
+
 /* PVE waits for the VM's lock, and we not for its answer: not started before that is over. */
 static void a_call_that_comes_late_never_meets_our_start(void **state)
 {
@@ -215,6 +264,8 @@ int main(void)
         cmocka_unit_test(a_disk_that_is_taken_off_a_running_vm_is_not_ours),
         cmocka_unit_test(a_vm_that_runs_without_its_disk_waits_for_its_stop),
         cmocka_unit_test(a_disk_that_was_unplugged_for_its_move_is_told),
+        cmocka_unit_test(a_disk_that_is_put_back_boots_again),
+        cmocka_unit_test(a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off),
         cmocka_unit_test(a_call_that_comes_late_never_meets_our_start),
         cmocka_unit_test(one_whose_sender_died_neither),
     };

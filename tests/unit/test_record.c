@@ -33,10 +33,10 @@ static struct record_memory replay(const char *json)
     return memory;
 }
 
-#define HELD(key)   "{\"type\":\"held\",\"txn\":\"" TXN "\",\"key\":\"" key "\"}"
-#define BEGIN       "{\"type\":\"begin\",\"txn\":\"" TXN2 "\",\"time\":\"" TIME "\",\"steps\":[1,2]}"
-#define STEP(truth) "{\"type\":\"step\",\"applied\":" truth "}"
-#define STUCK       "{\"type\":\"stuck\",\"keys\":\"scsi0\"}"
+#define HELD(key)      "{\"type\":\"held\",\"txn\":\"" TXN "\",\"key\":\"" key "\"}"
+#define BEGIN          "{\"type\":\"begin\",\"txn\":\"" TXN2 "\",\"time\":\"" TIME "\",\"steps\":[1,2]}"
+#define STEP(n, truth) "{\"type\":\"step\",\"step\":" #n ",\"applied\":" truth "}"
+#define STUCK          "{\"type\":\"stuck\",\"keys\":\"scsi0\"}"
 #define END(outcome)                                                                               \
     "{\"type\":\"end\",\"outcome\":\"" outcome "\",\"key\":\"k\",\"message\":\"m\"}"
 #define STARTED "{\"type\":\"started\"}"
@@ -64,7 +64,7 @@ static void nothing_adds_up_to_nothing(void **state)
 static void a_begin_is_open_until_its_end(void **state)
 {
     CLEANUP(record_memory_fini)
-    struct record_memory open = replay("[" BEGIN "," STEP("true") "," STEP("false") "]");
+    struct record_memory open = replay("[" BEGIN "," STEP(0, "true") "," STEP(1, "false") "]");
     CLEANUP(record_memory_fini) struct record_memory closed = replay("[" BEGIN "," END("done") "]");
 
     (void)state;
@@ -84,7 +84,7 @@ static void a_begin_is_open_until_its_end(void **state)
 static void a_second_begin_replaces_the_first(void **state)
 {
     CLEANUP(record_memory_fini)
-    struct record_memory m = replay("[" BEGIN "," STEP("true") "," STUCK "," BEGIN "]");
+    struct record_memory m = replay("[" BEGIN "," STEP(0, "true") "," STUCK "," BEGIN "]");
 
     (void)state;
     assert_true(m.open);
@@ -348,6 +348,70 @@ static const char fingerprint[] =
     "\"disks\":[{\"controller\":\"sata\",\"bus\":0,\"unit\":0},"
     "{\"controller\":\"sata\",\"bus\":0,\"unit\":1}]}";
 
+/* --- the disk that a call left behind --- */
+
+#define MOVE(slot, value)                                                                          \
+    "{\"remove\":\"" slot "\",\"probe\":\"" slot "\",\"present\":\"" value "\",\"sets\":[]}"
+#define BEGIN_MOVES                                                                                \
+    "{\"type\":\"begin\",\"steps\":[{\"sets\":[]}," MOVE("scsi0", "local:1/a,size=1G") "," MOVE(   \
+        "scsi1", "file=local:1/b") "]}"
+
+static const char *lost(const char *json, const char *text, struct record_memory *memory)
+{
+    CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+    const char *slot = "none";
+
+    *memory = replay(json);
+    assert_int_equal(pveconf_parse(text, strlen(text), &conf, NULL), 0);
+    (void)record_lost_disk(memory, conf, &slot);
+    return slot;
+}
+
+static void only_the_disk_of_the_call_under_way_can_be_lost(void **state)
+{
+    static const struct {
+        const char *records, *config, *slot;
+    } cases[] = {
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "]",
+         "unused0: local:1/a\nscsi1: local:1/b\n", "scsi0"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "]", "unused0: local:1/a\n", "scsi0"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "false") "]", "name: x\n", "scsi0"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "]", "sata3: local:1/a\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "]", "scsi0: file=local:1/a,cache=none\n", "none"},
+        /* the first call moves no disk; what was recorded as done is somebody else's since */
+        {"[" BEGIN_MOVES "]", "unused0: local:1/a\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "]", "sata1: local:1/b\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "]", "sata0: local:1/a\n",
+         "scsi1"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "," STEP(2, "true") "]",
+         "name: x\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "," END("failed") "]", "name: x\n", "none"},
+        {"[" BEGIN "]", "name: x\n", "none"},
+        {"[" STUCK "]", "name: x\n", "none"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        CLEANUP(record_memory_fini) struct record_memory memory = {0};
+
+        assert_string_equal(lost(cases[i].records, cases[i].config, &memory), cases[i].slot);
+    }
+}
+
+static void lines_that_were_cut_off_never_count(void **state)
+{
+    static const char text[] = "{\"n\":1}\n{\"n\":2}#torn\n{\"n\":3}\nrubbish\n[]\n{\"n\":4}";
+    CLEANUP(json_decrefp) json_t *records = json_array();
+    size_t bad = 0;
+
+    (void)state;
+    assert_int_equal(record_parse_lines(text, sizeof(text) - 1, records, &bad), 0);
+    assert_int_equal(json_array_size(records), 2);
+    assert_int_equal(bad, 2);
+    assert_int_equal(record_parse_lines(NULL, 0, records, &bad), 0);
+    assert_int_equal(bad, 0);
+}
+
 static void steps_come_back_as_they_were(void **state)
 {
     CLEANUP(plan_freep) struct plan *plan = make_plan(config, fingerprint);
@@ -454,6 +518,8 @@ int main(void)
         cmocka_unit_test(every_record_says_what_when_whose),
         cmocka_unit_test(foreign_bytes_become_question_marks),
         cmocka_unit_test(utf8_is_what_json_takes),
+        cmocka_unit_test(only_the_disk_of_the_call_under_way_can_be_lost),
+        cmocka_unit_test(lines_that_were_cut_off_never_count),
         cmocka_unit_test(steps_come_back_as_they_were),
         cmocka_unit_test(old_values_follow_the_steps),
         cmocka_unit_test(steps_of_a_foreign_shape_are_refused),

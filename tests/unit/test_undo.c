@@ -410,6 +410,64 @@ static void the_last_that_did_something_is_undone(void **state)
     }
 }
 
+#define OF(txn, option, old, new)                                                                  \
+    "{\"type\":\"begin\",\"txn\":\"" txn "\",\"time\":\"t\",\"steps\":[{\"sets\":[[\"" option      \
+    "\",\"" new "\",\"" old "\"]]}]}," STEP(txn) END(txn, "done")
+
+/* One undo after the other walks back, past what somebody has set back otherwise. */
+static void what_is_back_already_is_passed_over(void **state)
+{
+    static const char journal[] = ALL(OF("a", "machine", "pc", "q35") OF(
+        "b", "net0", "e1000=00:50:56:8A:01:02", "vmxnet3=00:50:56:8A:01:02")
+                                          OF("c", "machine", "q35", "pc-q35-9.0"));
+    static const struct {
+        const char *config, *found; /* NULL: none */
+    } rows[] = {
+        {"machine: pc-q35-9.0\nnet0: vmxnet3=00:50:56:8A:01:02\n", "c"},
+        {"machine: q35\nnet0: vmxnet3=00:50:56:8A:01:02\n", "b"},
+        {"machine: q35\nnet0: e1000=00:50:56:8A:01:02\n", "a"},
+        {"machine: pc\nnet0: e1000=00:50:56:8A:01:02\n",
+         "c"}, /* neither: to be refused, not passed */
+        {"machine: q35\nnet0: e1000e=00:50:56:8A:01:02\n", "b"},
+        /* Pending counts, as the next start sees it. */
+        {"machine: q35\nnet0: vmxnet3=00:50:56:8A:01:02\n\n[PENDING]\n"
+         "net0: e1000=00:50:56:8A:01:02\n",
+         "a"},
+    };
+    json_t *records = records_of(journal);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP(undo_freep) struct undo *undo = NULL;
+        CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+        struct err err = {""};
+
+        assert_int_equal(pveconf_parse(rows[i].config, strlen(rows[i].config), &conf, NULL), 0);
+        assert_int_equal(undo_find_effective(records, 105, conf, &undo, &err), 0);
+        assert_string_equal(undo->txn, rows[i].found);
+    }
+    json_decref(records);
+}
+
+static void where_all_is_back_nothing_is_left_to_undo(void **state)
+{
+    static const char config[] = "machine: pc\n";
+    json_t *records = records_of(
+        ALL(OF("a", "machine", "pc", "q35") OF("b", "machine", "pc", "q35") UNDO("u", "b")));
+    CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+    struct undo *undo = NULL;
+    struct err err = {""};
+
+    (void)state;
+    assert_int_equal(pveconf_parse(config, strlen(config), &conf, NULL), 0);
+    assert_int_equal(undo_find_effective(records, 105, conf, &undo, &err), -ENOENT);
+    assert_string_equal(err.text,
+                        "VM 105: nothing is left to undo; the change sets, the newest "
+                        "first: u (t-u, an undo), b (t, undone), a (t, of which nothing is "
+                        "there any more)");
+    json_decref(records);
+}
+
 /* A journal is ours, but what it says goes to PVE: only what a plan could have said. */
 static void what_no_plan_says_is_never_undone(void **state)
 {
@@ -463,6 +521,8 @@ int main(void)
         cmocka_unit_test(every_golden_plan_is_undone_from_every_state),
         cmocka_unit_test(every_golden_undo_is_as_expected),
         cmocka_unit_test(the_last_that_did_something_is_undone),
+        cmocka_unit_test(what_is_back_already_is_passed_over),
+        cmocka_unit_test(where_all_is_back_nothing_is_left_to_undo),
         cmocka_unit_test(what_no_plan_says_is_never_undone),
         cmocka_unit_test(steps_that_nobody_can_read_are_no_change_set),
     };
