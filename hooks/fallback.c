@@ -201,7 +201,7 @@ static int compare(const struct hook *hook, const char *why, struct facts *facts
     if (pveconf_apply_pending(facts->conf, &next) < 0) {
         return err_oom(err);
     }
-    if (hook_refuse_lost_disk(hook, why, next)) {
+    if (hook_refuse_lost_disk(hook, why, facts->conf, next)) {
         return WIRE_HOOK_REFUSE;
     }
     rc = read_fingerprint(hook, facts, err);

@@ -72,7 +72,8 @@ int hook_decide_alone(const struct hook *hook, const char *why);
 
 /* lost.c: is a disk of this VM gone from its configuration because a move of ours was cut off in
  * the middle? Then says so, and returns true: the start is refused. A journal that cannot be read
- * is none (law 9). `conf`: as of the next start. */
-bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struct pveconf *conf);
+ * is none (law 9). `next`: as of the next start. */
+bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struct pveconf *now,
+                           const struct pveconf *next);
 
 #endif

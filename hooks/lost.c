@@ -3,8 +3,9 @@
  * No daemon, and the worst state there is ("Stuck" in docs/DESIGN.md): a call that moves a disk was
  * cut off in the middle, PVE carried the pending deletion out before it called us, and the guest
  * would run without its disk. Only the journal knows; only a journal that is open in the middle of
- * a move, of a disk that is attached nowhere now, refuses a start. Whoever attached the disk again
- * by hand meanwhile has a VM that starts.
+ * a move, of a disk that is an unusedN now, refuses a start. Whoever attached the disk again by
+ * hand meanwhile, or took it away, has a VM that starts; so has another VM that got the number
+ * since.
  */
 #include <fcntl.h>
 
@@ -32,7 +33,8 @@ static bool read_memory(const struct hook *hook, struct record_memory *memory)
     return known;
 }
 
-bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struct pveconf *conf)
+bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struct pveconf *now,
+                           const struct pveconf *next)
 {
     CLEANUP(record_memory_fini) struct record_memory memory = {0};
     unsigned vmid = hook->call.vmid;
@@ -42,7 +44,7 @@ bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struc
     if (!read_memory(hook, &memory)) {
         return false;
     }
-    value = record_lost_disk(&memory, conf, &slot);
+    value = record_lost_disk(&memory, now, next, &slot);
     if (value == NULL) {
         return false;
     }

@@ -107,12 +107,14 @@ int record_replay(const json_t *records, struct record_memory *ret_memory);
 /* The whole lines of a journal file, appended to the array `records`. Unreadable ones are skipped
  * and counted in *ret_bad; what a crash cut off is not counted. -ENOMEM. */
 int record_parse_lines(const char *text, size_t len, json_t *records, size_t *ret_bad);
-/* Has the disk whose move was under way when the records end no slot any more in `conf` (as of the
- * next start, without [PENDING])? Then the value that its slot had, borrowed from `memory`'s steps,
- * and *ret_slot likewise; else NULL. The one harm that a start without us could do: see
- * docs/DESIGN.md, Stuck. */
-const char *record_lost_disk(const struct record_memory *memory, const struct pveconf *conf,
-                             const char **ret_slot);
+/* Has the disk whose move was under way when the records end no slot in `next` (as of the next
+ * start, without [PENDING]), while `now` (as it is) has it as an unusedN, or in a slot that is to
+ * go? Then the value that its slot had, borrowed from `memory`'s steps, and *ret_slot likewise;
+ * else NULL. The one harm that a start without us could do: see docs/DESIGN.md, Stuck. A disk that
+ * `now` does not have at all was taken away by somebody, or `now` is another VM's of that number.
+ */
+const char *record_lost_disk(const struct record_memory *memory, const struct pveconf *now,
+                             const struct pveconf *next, const char **ret_slot);
 void record_memory_fini(struct record_memory *memory);
 
 /* Steps to JSON and back, as in `begin`. Each set carries the value it replaces (`old`), so that

@@ -353,17 +353,19 @@ static const char fingerprint[] =
 #define MOVE(slot, value)                                                                          \
     "{\"remove\":\"" slot "\",\"probe\":\"" slot "\",\"present\":\"" value "\",\"sets\":[]}"
 #define BEGIN_MOVES                                                                                \
-    "{\"type\":\"begin\",\"steps\":[{\"sets\":[]}," MOVE("scsi0", "local:1/a,size=1G") "," MOVE(   \
-        "scsi1", "file=local:1/b") "]}"
+    "{\"type\":\"begin\",\"ctime\":1000,\"machine\":\"m\",\"steps\":[{\"sets\":[]}," MOVE(         \
+        "scsi0", "local:1/a,size=1G") "," MOVE("scsi1", "file=local:1/b") "]}"
 
 static const char *lost(const char *json, const char *text, struct record_memory *memory)
 {
     CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL;
     const char *slot = "none";
 
     *memory = replay(json);
     assert_int_equal(pveconf_parse(text, strlen(text), &conf, NULL), 0);
-    (void)record_lost_disk(memory, conf, &slot);
+    assert_int_equal(pveconf_apply_pending(conf, &next), 0);
+    (void)record_lost_disk(memory, conf, next, &slot);
     return slot;
 }
 
@@ -375,14 +377,21 @@ static void only_the_disk_of_the_call_under_way_can_be_lost(void **state)
         {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "]",
          "unused0: local:1/a\nscsi1: local:1/b\n", "scsi0"},
         {"[" BEGIN_MOVES "," STEP(0, "true") "]", "unused0: local:1/a\n", "scsi0"},
-        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "false") "]", "name: x\n", "scsi0"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "false") "]",
+         "scsi0: local:1/a\n[PENDING]\ndelete: scsi0\n", "scsi0"},
+        /* taken away by somebody; or not ours at all, under images of the same names */
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "]", "name: x\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "]",
+         "meta: ctime=1001\nunused0: local:1/a\n", "none"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "]",
+         "meta: creation-qemu=10.0.2,ctime=1000\nunused0: local:1/a\n", "scsi0"},
         {"[" BEGIN_MOVES "," STEP(0, "true") "]", "sata3: local:1/a\n", "none"},
         {"[" BEGIN_MOVES "," STEP(0, "true") "]", "scsi0: file=local:1/a,cache=none\n", "none"},
         /* the first call moves no disk; what was recorded as done is somebody else's since */
         {"[" BEGIN_MOVES "]", "unused0: local:1/a\n", "none"},
         {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "]", "sata1: local:1/b\n", "none"},
-        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "]", "sata0: local:1/a\n",
-         "scsi1"},
+        {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "]",
+         "sata0: local:1/a\nunused1: local:1/b\n", "scsi1"},
         {"[" BEGIN_MOVES "," STEP(0, "true") "," STEP(1, "true") "," STEP(2, "true") "]",
          "name: x\n", "none"},
         {"[" BEGIN_MOVES "," STEP(0, "true") "," STUCK "," END("failed") "]", "name: x\n", "none"},
