@@ -178,25 +178,25 @@ static enum cli_exit undo_on_hold(const struct undo_order *order, const struct s
 
 static enum cli_exit undo(const struct cli *cli, uint32_t vmid, void *userdata)
 {
-    struct undo_order *order = userdata;
+    /* A copy: the change set that is chosen for one VM is none of the next one's. */
+    struct undo_order order = *(const struct undo_order *)userdata;
     CLEANUP(settings_freep) struct settings *settings = NULL;
     CLEANUP(hold_file_fini) struct hold_file hold = {0};
     struct err err = {""};
     enum cli_exit code;
 
-    order->cli = cli;
-    order->vmid = vmid;
-    if (ask_first(order, &code) == 0) {
+    order.cli = cli;
+    order.vmid = vmid;
+    if (ask_first(&order, &code) == 0) {
         return code;
     }
-    if (hold_file_settings(order->config, &settings, &err) < 0 ||
-        hold_file_write(settings, order->vmid,
-                        hold_file_exists(settings, order->vmid) ? NULL : order->why, &hold,
+    if (hold_file_settings(order.config, &settings, &err) < 0 ||
+        hold_file_write(settings, vmid, hold_file_exists(settings, vmid) ? NULL : order.why, &hold,
                         &err) < 0) {
-        return cli_fail(order->cli, CLI_ERROR, "VM %u: nothing was undone, it cannot be held: %s",
-                        (unsigned)order->vmid, err.text);
+        return cli_fail(cli, CLI_ERROR, "VM %u: nothing was undone, it cannot be held: %s",
+                        (unsigned)vmid, err.text);
     }
-    return undo_on_hold(order, settings, &hold);
+    return undo_on_hold(&order, settings, &hold);
 }
 
 /* A change set's name is no VMID: it is behind the one VM that it is of. */
