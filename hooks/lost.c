@@ -48,11 +48,13 @@ bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struc
     if (value == NULL) {
         return false;
     }
+    /* The cure before what may be long: a line of the task log is cut at its end. */
     hook_sayf(
         hook,
         "REFUSED: VM %u must not start: a move of its disk %s (%.200s) was cut off, and it is "
-        "attached nowhere now; the image itself was not touched. No answer from pve-hwidd (%s), "
-        "which puts it back: run systemctl start pve-hwidd, or 'qm set %u --%s' with that value",
-        vmid, slot, value, why, vmid, slot);
+        "attached nowhere now; the image itself was not touched. Run: systemctl start "
+        "pve-hwidd, which puts it back; or by hand 'qm set %u --%s' with that value, and see "
+        "that the boot order has it again. No answer from pve-hwidd (%s)",
+        vmid, slot, value, vmid, slot, why);
     return true;
 }
