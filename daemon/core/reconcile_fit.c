@@ -101,7 +101,7 @@ bool reconcile_same_volume(const char *a, const char *b)
 {
     struct item volume_a, volume_b;
 
-    return find_volume(a, &volume_a) && find_volume(b, &volume_b) &&
+    return a != NULL && b != NULL && find_volume(a, &volume_a) && find_volume(b, &volume_b) &&
            volume_a.value_len == volume_b.value_len &&
            memcmp(volume_a.value, volume_b.value, volume_a.value_len) == 0;
 }

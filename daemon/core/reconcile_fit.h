@@ -15,6 +15,6 @@ enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
 /* Alike but for what PVE writes in its own way: order, case of a MAC, size=. */
 bool reconcile_same_value(const char *a, const char *b);
 /* Do two values of drives name one volume? */
-bool reconcile_same_volume(const char *a, const char *b);
+bool reconcile_same_volume(const char *a, const char *b); /* NULL: none, and so not the same */
 
 #endif

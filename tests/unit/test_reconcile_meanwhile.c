@@ -190,6 +190,32 @@ static void a_disk_that_is_put_back_boots_again(void **state)
     }
 }
 
+/* It could not be put back, the daemon died, and somebody has given the disk another slot. */
+static void a_stuck_disk_that_somebody_attached_elsewhere_is_theirs(void **state)
+{
+    static const char journal[] =
+        "[{\"type\":\"begin\",\"txn\":\"t\",\"steps\":[{\"remove\":\"scsi0\",\"probe\":\"scsi0\","
+        "\"present\":\"" SCENARIO_DISK(0) ",size=1G\",\"sets\":[[\"sata0\",\"" SCENARIO_DISK(
+            0) ",size=1G\",null],[\"boot\",\"order=sata0;net0\",\"order=scsi0;net0\"]]}]},"
+               "{\"type\":\"stuck\",\"txn\":\"t\",\"keys\":\"scsi0\"}]";
+    struct driver d;
+
+    (void)state;
+    driver_init(&d, "boot: order=sata5;net0\n" SCENARIO_NET "sata5: " SCENARIO_DISK(0) ",size=1G\n",
+                scenarios[0].fingerprint);
+    json_decref(d.journal);
+    d.journal = json_loads(journal, 0, NULL);
+    assert_int_equal(record_replay(d.journal, &d.memory), 0);
+    assert_true(d.memory.stuck);
+    driver_run(&d, RECONCILE_FOR_RECOVERY);
+    assert_string_equal(d.pve.problem, "");
+    assert_null(d.r);
+    assert_false(d.memory.open);
+    assert_non_null(fake_pve_get(&d.pve, "sata5"));
+    assert_string_equal(fake_pve_get(&d.pve, "boot"), "order=sata5;net0");
+    driver_fini(&d);
+}
+
 /* Started past the hook right before the call: scsi0 was unplugged at once, and sata0 waits for the
  * stop. To the daemon that comes after that is no disk that somebody has taken off. */
 static void a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off(void **state)
@@ -265,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_vm_that_runs_without_its_disk_waits_for_its_stop),
         cmocka_unit_test(a_disk_that_was_unplugged_for_its_move_is_told),
         cmocka_unit_test(a_disk_that_is_put_back_boots_again),
+        cmocka_unit_test(a_stuck_disk_that_somebody_attached_elsewhere_is_theirs),
         cmocka_unit_test(a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off),
         cmocka_unit_test(a_call_that_comes_late_never_meets_our_start),
         cmocka_unit_test(one_whose_sender_died_neither),
