@@ -98,13 +98,78 @@ static bool left_the_order(const struct reconcile *r, const struct plan_step *st
            reconcile_same_volume(pveconf_get(conf, step->remove), step->probe_value);
 }
 
+static const struct plan_set *find_set(const struct plan_step *step, bool disk)
+{
+    for (size_t i = 0; i < step->n_sets; i++) {
+        struct drive_slot slot;
+
+        if (disk ? drive_slot_parse(step->sets[i].option, &slot)
+                 : str_equal(step->sets[i].option, "boot")) {
+            return &step->sets[i];
+        }
+    }
+    return NULL;
+}
+
+/* The disk is in its new slot, but the call broke before its boot order, and what was pending of it
+ * was carried out by somebody else's call. *ret is the order then (the caller's); NULL: that is not
+ * so, or the order is another one than PVE makes by taking the old slot out. */
+static int order_after(const struct reconcile *r, const struct plan_step *step, char **ret)
+{
+    const struct pveconf *conf = r->assessment->conf;
+    const struct plan_set *boot = find_set(step, false);
+    const struct plan_set *disk = find_set(step, true);
+    const char *now = pveconf_get(conf, "boot");
+    CLEANUP_FREE char *by_pve = NULL;
+    CLEANUP_FREE char *is = NULL;
+
+    *ret = NULL;
+    if (r->runs || now == NULL || boot == NULL || disk == NULL || step->remove == NULL ||
+        boot->old == NULL || boot->value == NULL || !str_starts(boot->old, "order=") ||
+        !str_starts(boot->value, "order=") || !order_names(boot->old, step->remove) ||
+        pveconf_get(conf, step->remove) != NULL ||
+        !reconcile_same_volume(pveconf_get(conf, disk->option), step->probe_value)) {
+        return 0;
+    }
+    by_pve = boot_order_present(conf, boot->old, NULL);
+    is = boot_order_present(conf, str_starts(now, "order=") ? now : "order=", NULL);
+    if (by_pve == NULL || is == NULL) {
+        return -ENOMEM;
+    }
+    if (str_equal(is, by_pve)) {
+        *ret = boot_order_present(conf, boot->value, NULL);
+        return *ret == NULL ? -ENOMEM : 0;
+    }
+    return 0;
+}
+
+/* The slot that the boot order has to name again, and that order (the caller's); NULL: none. */
+static int find_order(const struct reconcile *r, const struct plan_step *step,
+                      const char **ret_slot, char **ret_order)
+{
+    CLEANUP_FREE char *before = NULL;
+    int rc = order_before(r, step, &before);
+
+    *ret_slot = step->probe;
+    *ret_order = NULL;
+    if (rc == 0 && before != NULL && left_the_order(r, step, before)) {
+        *ret_order = STEAL(before);
+        return 0;
+    }
+    if (rc == 0) {
+        rc = order_after(r, step, ret_order);
+        *ret_slot = *ret_order == NULL ? step->probe : find_set(step, true)->option;
+    }
+    return rc;
+}
+
 /* The slot's own value beside it changes nothing. */
-static int set_order_back(struct reconcile *r, const struct plan_step *step, const char *before,
+static int set_order_back(struct reconcile *r, const char *slot, const char *order,
                           struct reconcile_action *out)
 {
-    if (str_replace(&r->revert_slot, step->probe) < 0 ||
-        str_replace(&r->revert_value, pveconf_get(r->assessment->conf, step->probe)) < 0 ||
-        str_replace(&r->reverts, NULL) < 0 || str_replace(&r->revert_boot, before) < 0) {
+    if (str_replace(&r->revert_slot, slot) < 0 ||
+        str_replace(&r->revert_value, pveconf_get(r->assessment->conf, slot)) < 0 ||
+        str_replace(&r->reverts, NULL) < 0 || str_replace(&r->revert_boot, order) < 0) {
         return -ENOMEM;
     }
     r->order_tries++;
@@ -116,14 +181,15 @@ static int set_order_back(struct reconcile *r, const struct plan_step *step, con
 static int put_order_back(struct reconcile *r, const struct plan_step *step,
                           struct reconcile_action *out)
 {
-    CLEANUP_FREE char *before = NULL;
-    int rc = order_before(r, step, &before);
+    CLEANUP_FREE char *order = NULL;
+    const char *slot = NULL;
+    int rc = find_order(r, step, &slot, &order);
 
-    if (rc < 0 || before == NULL || !left_the_order(r, step, before)) {
+    if (rc < 0 || order == NULL) {
         return rc;
     }
     if (r->order_tries < ORDER_TRIES_MAX) {
-        rc = set_order_back(r, step, before, out);
+        rc = set_order_back(r, slot, order, out);
         return rc < 0 ? rc : 1;
     }
     if (r->order_tries > ORDER_TRIES_MAX) {
@@ -131,11 +197,11 @@ static int put_order_back(struct reconcile *r, const struct plan_step *step,
     }
     r->order_tries++;
     return reconcile_tell(r, RECONCILE_TELL_WARNING,
-                          "VM %u: %s is back in its slot, but not in the boot order (%s), so that "
-                          "the VM may not find its system: qm set %u --boot '%s'",
-                          r->params.vm.vmid, step->probe,
+                          "VM %u: %s is in its slot, but not in the boot order (%s), so that the "
+                          "VM may not find its system: qm set %u --boot '%s'",
+                          r->params.vm.vmid, slot,
                           r->step_error == NULL ? "no reason given" : r->step_error,
-                          r->params.vm.vmid, before);
+                          r->params.vm.vmid, order);
 }
 
 /* Back into its slot, like a leftover: said and recorded after the second try, tried for ever. */

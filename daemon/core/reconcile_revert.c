@@ -206,9 +206,10 @@ static int look_again(struct reconcile *r, const struct reconcile_event *event,
         reconcile_patience_reset(r);
         return reconcile_go_to(r, STATE_LOOK_STATUS, out);
     }
-    /* PVE did not even try: the same way once more. */
+    /* PVE did not even try: the same way once more. Without such keys it was for the boot order. */
     if (passing && reconcile_has_patience(r, r->params.lock_patience_ms)) {
         r->revert_tries--;
+        r->order_tries -= r->revert_keys == NULL;
         return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_SLEEP_MS, out);
     }
     return reconcile_sleep_then(r, STATE_LOOK_STATUS,

@@ -216,6 +216,31 @@ static void a_stuck_disk_that_somebody_attached_elsewhere_is_theirs(void **state
     driver_fini(&d);
 }
 
+/* The call breaks before the boot order, and somebody's own call carries out what is pending of it:
+ * the disk has moved, and the order names it nowhere. */
+static void a_disk_that_was_moved_by_somebodys_call_boots(void **state)
+{
+    enum { TURN = 3 }; /* status, pending, call */
+
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        struct driver d;
+
+        set_up(&d);
+        fault(&d, SECOND_STEP, FAULT_HALF);
+        fault(&d, SECOND_STEP + 1, FAULT_EDITED_OTHER);
+        for (unsigned j = 1; j <= i % 8; j++) { /* no time for the order: not given up */
+            fault(&d, SECOND_STEP + j * TURN, i < 8 ? FAULT_OVERLOAD : FAULT_UNREACHABLE);
+        }
+        driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+        assert_string_equal(d.pve.problem, "");
+        assert_int_equal(d.outcome, RECONCILE_DONE);
+        assert_int_equal(d.told[RECONCILE_TELL_WARNING], 0);
+        assert_string_equal(fake_pve_get(&d.pve, "boot"), "order=sata0;net0");
+        tear_down(&d);
+    }
+}
+
 /* Started past the hook right before the call: scsi0 was unplugged at once, and sata0 waits for the
  * stop. To the daemon that comes after that is no disk that somebody has taken off. */
 static void a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off(void **state)
@@ -291,6 +316,7 @@ int main(void)
         cmocka_unit_test(a_vm_that_runs_without_its_disk_waits_for_its_stop),
         cmocka_unit_test(a_disk_that_was_unplugged_for_its_move_is_told),
         cmocka_unit_test(a_disk_that_is_put_back_boots_again),
+        cmocka_unit_test(a_disk_that_was_moved_by_somebodys_call_boots),
         cmocka_unit_test(a_stuck_disk_that_somebody_attached_elsewhere_is_theirs),
         cmocka_unit_test(a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off),
         cmocka_unit_test(a_call_that_comes_late_never_meets_our_start),
