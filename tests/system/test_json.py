@@ -151,7 +151,8 @@ def test_verbs_with_a_daemon():
             node.vm(vmid, imported(vmid))
             node.fingerprint(vmid, named(109))
         node.start_daemon(early=0)
-        wait_for("all are looked at", lambda: "unknown" not in told(node, "status", code=1)["by_state"])
+        wait_for("all are looked at",
+                 lambda: "unknown" not in json.loads(node.hwid("status", "--json").stdout)["by_state"])
         told(node, "list")
         told(node, "check", code=1)
         told(node, "check", "105", code=3)
