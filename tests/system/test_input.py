@@ -6,8 +6,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (UUID, at_rest, changing, checked_node, contains, equal, has_identity, imported, run,
-                 small_fingerprint, wait_for)
+from tap import (UUID, at_rest, changing, checked_node, contains, equal, has_identity, imported,
+                 lacks, run, small_fingerprint, wait_for)
 
 
 def bad(text, *parts):
@@ -142,7 +142,9 @@ def test_config_line_whose_key_pve_does_not_know_is_not_lost():
         node.fingerprint(105, small_fingerprint())
         node.start_daemon()
         wait_for("it is said", lambda: "nosuchkey" in node.hwid("list").stdout)
-        contains(node.hwid("apply", "105").stdout, "would delete that line", "apply")
+        refused = node.hwid("apply", "105")
+        contains(refused.stderr, "would delete that line: correct or remove it", "apply")
+        lacks(refused.stdout, "done", "apply")
         equal(node.read(node.conf_path(105)), text, "configuration")
 
 
