@@ -190,6 +190,7 @@ static enum cli_exit undo(const struct cli *cli, uint32_t vmid, void *userdata)
     if (ask_first(&order, &code) == 0) {
         return code;
     }
+    cli_result(cli, "", ""); /* that it differs is no result: what follows may fail */
     if (hold_file_settings(order.config, &settings, &err) < 0 ||
         hold_file_write(settings, vmid, hold_file_exists(settings, vmid) ? NULL : order.why, &hold,
                         &err) < 0) {
