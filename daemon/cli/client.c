@@ -21,7 +21,7 @@ static int explain_connect(const char *path, int rc, const struct err *why, stru
     case ECONNREFUSED:
         return err_set(err, rc,
                        "the daemon is not running (nobody listens on %s): systemctl status "
-                       "pve-hwidd",
+                       "pve-hwidd; on a node that is not set up yet: pve-hwid setup",
                        path);
     case EACCES:
     case EPERM:

@@ -41,12 +41,12 @@ static int refuse_foreign(struct undoing *u, const char *option, const char *mad
 {
     const char *is = now(u, option);
 
-    return notes_add(
-        &u->b->plan->refusals,
-        "%s was changed since: the change set made it %s%s%s, it is %s%s%s now; undo or "
-        "take back the later change first",
-        option, made == NULL ? "go away" : "'", made == NULL ? "" : made, made == NULL ? "" : "'",
-        is == NULL ? "not set" : "'", is == NULL ? "" : is, is == NULL ? "" : "'");
+    return notes_add(&u->b->plan->refusals,
+                     "%s was changed since: the change set made it %s%s%s, it is %s%s%s now; take "
+                     "that later change back first, by undo or by hand (qm set)",
+                     option, made == NULL ? "go away" : "'", made == NULL ? "" : made,
+                     made == NULL ? "" : "'", is == NULL ? "not set" : "'", is == NULL ? "" : is,
+                     is == NULL ? "" : "'");
 }
 
 /* `option` becomes `value` (NULL: it goes) in the copy; noted once for what is shown. */
