@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tap import (MAC, UUID, at_rest, changing, checked_node, contains, differs_no_more, disks, equal, faults,
-                 fingerprint, has_identity, imported, lacks, puts, run, smbios, starts_by_us, wait_for)
+                 fingerprint, has_identity, imported, lacks, puts, run, small_fingerprint, smbios, starts_by_us, wait_for)
 
 HOLD = "etc/pve/pve-hwid/105.hold"
 
