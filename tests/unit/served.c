@@ -144,6 +144,15 @@ void served_say(int fd, const char *frame)
     assert_int_equal(send(fd, frame, strlen(frame) + 1, MSG_NOSIGNAL), (ssize_t)strlen(frame) + 1);
 }
 
+int served_asking(struct served *f)
+{
+    int fd = served_client(f);
+
+    served_say(fd, "{\"method\":\"io.pvehwid.Hook\"}");
+    served_settle(f);
+    return fd;
+}
+
 int served_listen_for(struct served *f, int fd, struct buf *in, int n)
 {
     uint64_t deadline = clock_monotonic_ms() + SERVED_PATIENCE_MS;

@@ -32,6 +32,8 @@ void served_run(struct served *f, unsigned ms);
 /* Lets the server work until nothing happens for a moment. */
 void served_settle(struct served *f);
 void served_say(int fd, const char *frame);
+/* A client whose call waits for its answer: f->parked. */
+int served_asking(struct served *f);
 /* Appends what the server sends until `n` whole frames are there; -ECONNRESET after a hang-up. */
 int served_listen_for(struct served *f, int fd, struct buf *in, int n);
 void served_expect_reply(struct served *f, int fd, const char *call, const char *reply);

@@ -21,11 +21,9 @@
 static void handler_is_told_when_its_client_goes(void **state)
 {
     struct served *f = served_start(NULL);
-    int fd = served_client(f);
+    int fd = served_asking(f);
 
     (void)state;
-    served_say(fd, "{\"method\":\"io.pvehwid.Hook\"}");
-    served_settle(f);
     assert_non_null(f->parked);
     assert_false(server_call_is_gone(f->parked));
     (void)close(fd);
@@ -38,11 +36,9 @@ static void handler_is_told_when_its_client_goes(void **state)
 static void answer_to_a_client_that_went_is_a_no_op(void **state)
 {
     struct served *f = served_start(NULL);
-    int fd = served_client(f);
+    int fd = served_asking(f);
 
     (void)state;
-    served_say(fd, "{\"method\":\"io.pvehwid.Hook\"}");
-    served_settle(f);
     server_call_on_gone(f->parked, NULL, NULL);
     (void)close(fd);
     served_settle(f);
@@ -227,11 +223,9 @@ static void one_user_cannot_take_all_places(void **state)
 static void the_end_frees_open_calls_and_tells_their_handlers(void **state)
 {
     struct served *f = served_start(NULL);
-    int fd = served_client(f);
+    int fd = served_asking(f);
 
     (void)state;
-    served_say(fd, "{\"method\":\"io.pvehwid.Hook\"}");
-    served_settle(f);
     assert_non_null(f->parked);
     server_free(STEAL(f->server));
     assert_int_equal(f->gone, 1);
