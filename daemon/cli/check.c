@@ -13,20 +13,7 @@
 
 static const char *result_name(enum cli_exit code)
 {
-    switch (code) {
-    case CLI_OK:
-        return "in-sync";
-    case CLI_DIFFERS:
-        return "differs";
-    case CLI_BUSY:
-        return "busy";
-    case CLI_REFUSED:
-        return "refused";
-    case CLI_ERROR:
-    case CLI_USAGE:
-        break;
-    }
-    return "error";
+    return cli_word(code, "in-sync", "error");
 }
 
 static int print_table(const struct cli *cli, const struct vm_state_list *list)

@@ -162,6 +162,24 @@ enum cli_exit cli_worst(enum cli_exit a, enum cli_exit b)
     return weight(a) >= weight(b) ? a : b;
 }
 
+const char *cli_word(enum cli_exit code, const char *ok, const char *failed)
+{
+    switch (code) {
+    case CLI_OK:
+        return ok;
+    case CLI_DIFFERS:
+        return "differs";
+    case CLI_BUSY:
+        return "busy";
+    case CLI_REFUSED:
+        return "refused";
+    case CLI_ERROR:
+    case CLI_USAGE:
+        break;
+    }
+    return failed;
+}
+
 const struct verb *cli_find_verb(const struct cli *cli, const char *name)
 {
     for (size_t i = 0; i < cli->n_verbs; i++) {

@@ -83,6 +83,8 @@ json_t *cli_json_text(const char *text);
 
 /* The more serious of two: error, refused, busy, differs, ok. */
 enum cli_exit cli_worst(enum cli_exit a, enum cli_exit b);
+/* The word of --json and of tables: `ok`, differs, busy, refused, or else `failed`. */
+const char *cli_word(enum cli_exit code, const char *ok, const char *failed);
 
 const struct verb *cli_find_verb(const struct cli *cli, const char *name);
 /* A wrong usage: no such verb, and which was probably meant. */

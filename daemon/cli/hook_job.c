@@ -124,20 +124,12 @@ static void tell_daemon(const struct cli *cli, uint32_t vmid)
 
 static const char *word_of(enum cli_exit code, bool changes, bool dry_run)
 {
-    switch (code) {
-    case CLI_OK:
-        return !changes ? "already" : dry_run ? "would-do" : "done";
-    case CLI_DIFFERS:
-        return "would-do";
-    case CLI_BUSY:
-        return "busy";
-    case CLI_REFUSED:
-        return "refused";
-    case CLI_ERROR:
-    case CLI_USAGE:
-        break;
-    }
-    return "failed";
+    return code == CLI_DIFFERS ? "would-do"
+                               : cli_word(code,
+                                          !changes  ? "already"
+                                          : dry_run ? "would-do"
+                                                    : "done",
+                                          "failed");
 }
 
 /* "done" for people: what was. */

@@ -35,19 +35,11 @@ static struct several_vm *find(const struct several *several, uint32_t vmid)
 
 int several_add(struct several *several, uint32_t vmid)
 {
-    size_t cap = several->cap == 0 ? 16 : several->cap * 2;
-    struct several_vm *vms;
-
     if (find(several, vmid) != NULL) {
         return 0;
     }
-    if (several->n == several->cap) {
-        vms = reallocarray(several->vms, cap, sizeof(*vms));
-        if (vms == NULL) {
-            return -ENOMEM;
-        }
-        several->vms = vms;
-        several->cap = cap;
+    if (vec_reserve(&several->vms, several->n, &several->cap, sizeof(several->vms[0])) < 0) {
+        return -ENOMEM;
     }
     several->vms[several->n++] = (struct several_vm){.vmid = vmid};
     return 0;
@@ -165,24 +157,6 @@ static void watch_interrupts(void)
 }
 
 /* --- the summary ------------------------------------------------------------------------------ */
-
-static const char *word_of(enum cli_exit code)
-{
-    switch (code) {
-    case CLI_OK:
-        return "done";
-    case CLI_DIFFERS:
-        return "differs";
-    case CLI_BUSY:
-        return "busy";
-    case CLI_REFUSED:
-        return "refused";
-    case CLI_ERROR:
-    case CLI_USAGE:
-        break;
-    }
-    return "failed";
-}
 
 static enum out_style style_of(enum cli_exit code)
 {
@@ -322,7 +296,8 @@ static int do_one(const struct cli *cli, struct several_vm *vm, several_one *one
     code = one(&mine, vm->vmid, userdata);
     (void)fflush(cli->out.file); /* as it happens; main() looks for failures at the end */
     *ret_no_daemon = batch.no_daemon;
-    return set_result(vm, code, *batch.word != '\0' ? batch.word : word_of(code), batch.sentence);
+    return set_result(vm, code, *batch.word != '\0' ? batch.word : cli_word(code, "done", "failed"),
+                      batch.sentence);
 }
 
 enum cli_exit several_run(const struct cli *cli, struct several *several, several_one *one,

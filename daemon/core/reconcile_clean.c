@@ -16,41 +16,16 @@ int reconcile_enter_look_read(struct reconcile *r, struct reconcile_action *out)
     return reconcile_enter_read(r, out);
 }
 
-/* Where is the disk that a step moves? On no slot, while its volume is an unusedN: then the
- * deletion that we left pending was carried out. On no slot and no unusedN: somebody took it away.
- */
-enum disk_place { DISK_IN_SLOT, DISK_UNUSED, DISK_NOWHERE };
-
-static enum disk_place find_in_section(const struct plan_step *step,
-                                       const struct pveconf_section *section)
-{
-    enum disk_place place = DISK_NOWHERE;
-    struct drive_slot slot;
-
-    for (size_t i = 0; i < section->n; i++) {
-        const struct pveconf_key *key = &section->keys[i];
-        bool same = reconcile_same_volume(key->value, step->probe_value);
-
-        if (same && drive_slot_parse(key->key, &slot)) {
-            return DISK_IN_SLOT;
-        }
-        if (same && str_starts(key->key, "unused")) {
-            place = DISK_UNUSED;
-        }
-    }
-    return place;
-}
-
 /* A slot that is pending for a VM that runs is one: at the stop the disk is in it. */
 static enum disk_place find_disk(const struct plan_step *step, const struct pveconf *conf)
 {
     const struct pveconf_section *pending = pveconf_section(conf, PVECONF_PENDING);
 
     if (step->remove == NULL || step->probe_value == NULL ||
-        (pending != NULL && find_in_section(step, pending) == DISK_IN_SLOT)) {
+        (pending != NULL && reconcile_find_volume(pending, step->probe_value) == DISK_IN_SLOT)) {
         return DISK_IN_SLOT;
     }
-    return find_in_section(step, &conf->sections[0]);
+    return reconcile_find_volume(&conf->sections[0], step->probe_value);
 }
 
 /* The boot order from before the step that moves the disk, as far as PVE takes it; NULL: there was

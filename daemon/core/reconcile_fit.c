@@ -106,6 +106,25 @@ bool reconcile_same_volume(const char *a, const char *b)
            memcmp(volume_a.value, volume_b.value, volume_a.value_len) == 0;
 }
 
+enum disk_place reconcile_find_volume(const struct pveconf_section *section, const char *value)
+{
+    enum disk_place place = DISK_NOWHERE;
+    struct drive_slot slot;
+
+    for (size_t i = 0; i < section->n; i++) {
+        const struct pveconf_key *key = &section->keys[i];
+        bool same = reconcile_same_volume(key->value, value);
+
+        if (same && drive_slot_parse(key->key, &slot)) {
+            return DISK_IN_SLOT;
+        }
+        if (same && str_starts(key->key, "unused")) {
+            place = DISK_UNUSED;
+        }
+    }
+    return place;
+}
+
 enum reconcile_step_fit reconcile_step_fits(const struct plan_step *step,
                                             const struct pveconf *conf)
 {

@@ -17,4 +17,10 @@ bool reconcile_same_value(const char *a, const char *b);
 /* Do two values of drives name one volume? */
 bool reconcile_same_volume(const char *a, const char *b); /* NULL: none, and so not the same */
 
+/* Where is the disk that a step moves, `value` its drive's? In no slot, while its volume is an
+ * unusedN: then the deletion that we left pending was carried out. In no slot and no unusedN:
+ * somebody took it away. */
+enum disk_place { DISK_IN_SLOT, DISK_UNUSED, DISK_NOWHERE };
+enum disk_place reconcile_find_volume(const struct pveconf_section *section, const char *value);
+
 #endif
