@@ -20,19 +20,11 @@
 #include "io/clock.h"
 #include "journal.h"
 #include "message_ids.h"
-#include "pve.h"
 
 /* A client of old settings: it goes when its last call has been answered. */
 struct retired {
     struct retired *next;
     struct pve *pve;
-};
-
-struct sent {
-    struct engine *engine;
-    engine_reply done;
-    void *userdata;
-    bool by_pvedaemon; /* pveproxy hands it on: an answer shows that both are alive */
 };
 
 int64_t engine_now(void)
@@ -88,46 +80,32 @@ static void free_retired(struct engine *engine, bool all)
     }
 }
 
-static void on_sent(void *userdata, const struct api_reply *reply)
+/* Whoever asked may have gone meanwhile: a hook waits shorter than PVE takes to refuse a token. */
+static void on_answer(void *userdata, const struct api_request *request,
+                      const struct api_reply *reply)
 {
-    struct sent *sent = userdata;
+    struct engine *engine = userdata;
 
-    note_health(sent->engine, reply);
-    sent->engine->counters.api[reply->result]++;
-    if (sent->by_pvedaemon && reply->result == API_OK) {
-        sent->engine->pvedaemon_ms = engine_now();
+    note_health(engine, reply);
+    engine->counters.api[reply->result]++;
+    /* pveproxy hands these on: an answer shows that both are alive. */
+    if (reply->result == API_OK &&
+        (request->changing || str_ends(request->path, "/status/current"))) {
+        engine->pvedaemon_ms = engine_now();
     }
-    sent->done(sent->userdata, reply);
-    free(sent);
 }
 
-int engine_send(struct engine *engine, struct api_request *request, engine_reply done,
-                void *userdata, struct pve_call **ret_call)
+int engine_send(struct engine *engine, struct api_request *request, pve_done done, void *userdata,
+                struct pve_call **ret_call)
 {
-    CLEANUP(api_request_freep) struct api_request *owned = request;
-    CLEANUP_FREE struct sent *sent = malloc(sizeof(*sent));
-    int rc;
-
-    if (sent == NULL || owned == NULL) {
-        return -ENOMEM;
-    }
-    *sent = (struct sent){.engine = engine,
-                          .done = done,
-                          .userdata = userdata,
-                          .by_pvedaemon = owned->changing ||
-                                          str_ends(owned->path, "/status/current")};
-    rc = pve_send(engine->pve, STEAL(owned), on_sent, sent, ret_call, NULL);
-    if (rc < 0) {
-        return rc;
-    }
-    (void)STEAL(sent); /* on_sent() frees it, or engine_cancel() */
-    return 0;
+    return request == NULL ? -ENOMEM
+                           : pve_send(engine->pve, request, done, userdata, ret_call, NULL);
 }
 
 void engine_cancel(struct pve_call *call)
 {
     if (call != NULL) {
-        free(pve_cancel(call));
+        pve_cancel(call);
     }
 }
 
@@ -404,6 +382,7 @@ static int build(struct engine *engine, struct err *err)
         rc = make_client(engine->event, engine->settings, &engine->pve, engine->client_key, err);
     }
     if (rc >= 0) {
+        pve_observe(engine->pve, on_answer, engine);
         rc = store_new(engine->event, engine->settings, on_store_changed, engine, &engine->store,
                        err);
     }
@@ -497,6 +476,8 @@ static int reload_parts(struct engine *engine, struct settings *settings, struct
     if (pve != NULL) {
         *old = (struct retired){.next = engine->retired, .pve = engine->pve};
         engine->retired = STEAL(old);
+        pve_observe(engine->pve, NULL, NULL); /* what an old token is told says nothing now */
+        pve_observe(pve, on_answer, engine);
         engine->pve = pve;
         memcpy(engine->client_key, key, sizeof(key));
     }

@@ -13,13 +13,12 @@
 #include "core/reconcile.h"
 #include "counters.h"
 #include "engine.h"
+#include "pve.h"
 #include "store.h"
 #include "store_index.h"
 #include "worker.h"
 
 struct journal;
-struct pve;
-struct pve_call;
 
 enum {
     ENGINE_ACTIVE_MAX = 8,             /* reconciliations of the queue at once; holds come on top */
@@ -149,10 +148,9 @@ struct engine {
 };
 
 /* --- engine.c: the only place that knows API and journal --- */
-typedef void (*engine_reply)(void *userdata, const struct api_reply *reply);
 /* Takes over `request`. An error to send it is an answer too (UNREACHABLE), from the loop. */
-int engine_send(struct engine *engine, struct api_request *request, engine_reply done,
-                void *userdata, struct pve_call **ret_call);
+int engine_send(struct engine *engine, struct api_request *request, pve_done done, void *userdata,
+                struct pve_call **ret_call);
 void engine_cancel(struct pve_call *call);
 /* Appends and, once it is on disk, applies to vm->memory. */
 int engine_record(struct vm *vm, const json_t *record, struct err *err);

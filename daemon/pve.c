@@ -41,6 +41,8 @@ struct pve {
     sd_event_source *pump;
     struct pve_queue queues[PVE_CLASSES];
     struct pve_call *under_way;
+    pve_observer observer;
+    void *observer_userdata;
     unsigned long sent, failed;
 };
 
@@ -105,6 +107,9 @@ static void call_finish(struct pve_call *call, const struct api_reply *reply)
     pve->queues[call->class].running--;
     pve->failed += reply->result != API_OK ? 1 : 0;
     pve_wake(pve);
+    if (pve->observer != NULL) {
+        pve->observer(pve->observer_userdata, call->request, reply);
+    }
     if (call->done != NULL) {
         call->done(call->userdata, reply);
     }
@@ -204,17 +209,20 @@ int pve_send(struct pve *pve, struct api_request *request, pve_done done, void *
     return 0;
 }
 
-void *pve_cancel(struct pve_call *call)
+void pve_cancel(struct pve_call *call)
 {
-    void *userdata = call->userdata;
-
     if (call->under_way) {
         call->done = NULL;
-        return userdata;
+        return;
     }
     queue_remove(&call->pve->queues[call->class], call);
     call_free(call);
-    return userdata;
+}
+
+void pve_observe(struct pve *pve, pve_observer observer, void *userdata)
+{
+    pve->observer = observer;
+    pve->observer_userdata = userdata;
 }
 
 void pve_get_counts(const struct pve *pve, struct pve_counts *ret)

@@ -25,6 +25,12 @@ typedef void (*pve_done)(void *userdata, const struct api_reply *reply);
  * left at its default. */
 int pve_new(sd_event *event, const struct settings *settings, const char *token, struct pve **ret,
             struct err *err);
+/* Told of every answer before its `done`, also where the call was cancelled meanwhile: an answer
+ * says something about the API even when nobody waits for it any more. One observer; NULL: none.
+ * Both pointers are borrowed; what pve_done may not do, it may not do either. */
+typedef void (*pve_observer)(void *userdata, const struct api_request *request,
+                             const struct api_reply *reply);
+void pve_observe(struct pve *pve, pve_observer observer, void *userdata);
 /* Calls that wait or are under way are dropped without a word. Not from inside a pve_done. */
 void pve_free(struct pve *pve);
 DEFINE_CLEANUP(struct pve, pve_free)
@@ -32,9 +38,8 @@ DEFINE_CLEANUP(struct pve, pve_free)
  * is called. */
 int pve_send(struct pve *pve, struct api_request *request, pve_done done, void *userdata,
              struct pve_call **ret_call, struct err *err);
-/* Forgets a call: a queued one is dropped, one under way goes on but nobody is told. Returns the
- * call's userdata, which nobody else will see again. */
-void *pve_cancel(struct pve_call *call);
+/* Forgets a call: a queued one is dropped, one under way goes on but only the observer is told. */
+void pve_cancel(struct pve_call *call);
 
 struct pve_counts {
     size_t queued_changes, queued_reads, running;

@@ -266,6 +266,42 @@ static void a_cancelled_call_under_way_keeps_its_place(void **state)
     assert_int_equal(most_at_once(" P"), 1); /* PUT */
 }
 
+struct seen {
+    struct got got;
+    char path[32];
+};
+
+static void observe(void *userdata, const struct api_request *request,
+                    const struct api_reply *reply)
+{
+    struct seen *seen = userdata;
+
+    (void)snprintf(seen->path, sizeof(seen->path), "%s", request->path);
+    take(&seen->got, reply);
+}
+
+static void the_observer_hears_what_nobody_waits_for(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = {0};
+    struct got got = {0};
+    struct pve_call *call;
+
+    pve_observe(f->pve, observe, &seen);
+    call = send_request(f->pve, API_GET, "/wait/300", &got);
+    loop_for(f->event, 100);
+    pve_cancel(call);
+    assert_true(loop_until(f->event, &seen.got.n, 1, PATIENCE_MS));
+    assert_int_equal(got.n, 0);
+    assert_int_equal(seen.got.result, API_OK);
+    assert_string_equal(seen.path, "/wait/300");
+    assert_int_equal(ask(f, API_GET, "/ok").result, API_OK);
+    assert_int_equal(seen.got.n, 2);
+    pve_observe(f->pve, NULL, NULL);
+    assert_int_equal(ask(f, API_GET, "/ok").result, API_OK);
+    assert_int_equal(seen.got.n, 2);
+}
+
 struct persistent {
     struct pve *pve;
     size_t n;
@@ -361,6 +397,7 @@ int main(void)
         CASE(a_slow_change_does_not_hold_up_reads),
         CASE(a_cancelled_call_that_waits_is_never_sent),
         CASE(a_cancelled_call_under_way_keeps_its_place),
+        CASE(the_observer_hears_what_nobody_waits_for),
         CASE(one_who_never_gives_up_blocks_nobody),
         CASE(freeing_forgets_everything),
         CASE(a_token_of_another_form_is_refused_unquoted),
