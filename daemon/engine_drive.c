@@ -95,35 +95,61 @@ static const char *watch_outcome(enum reconcile_outcome outcome)
     return "failed";
 }
 
+static void retry_stop(struct vm *vm)
+{
+    (void)sd_event_source_set_enabled(vm->retry, SD_EVENT_OFF); /* cannot fail: our own loop's */
+    vm->retrying = false;
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct vm *vm = userdata;
     struct err err = {""};
+    int rc;
 
     (void)source, (void)usec; /* one timer, one meaning */
-    vm->retry = sd_event_source_disable_unref(vm->retry);
+    retry_stop(vm);
+    vm->busy++;
     if (vm->reconcile == NULL && (vm->memory.open || vm->memory.undoes[0] != '\0')) {
-        (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* it retries by itself */
+        rc = engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err);
     } else if (vm->reconcile == NULL && vm->memory.start_owed) {
-        (void)engine_reconcile(vm, RECONCILE_FOR_HOLD, false, &err);
+        rc = engine_reconcile(vm, RECONCILE_FOR_HOLD, false, &err);
     } else {
-        (void)engine_enqueue(vm->engine, vm->vmid, RECONCILE_FOR_RETRY); /* no memory: next time */
+        rc = engine_enqueue(vm->engine, vm->vmid, RECONCILE_FOR_RETRY);
     }
+    if (rc < 0) {
+        engine_retry_later(vm); /* no memory, or an undo that cannot be read now */
+    }
+    vm->busy--;
     engine_settle(vm);
     return 0;
+}
+
+/* Made with the VM and kept: to set it later takes no memory. */
+int engine_retry_new(struct vm *vm)
+{
+    int rc = sd_event_add_time(vm->engine->event, &vm->retry, CLOCK_MONOTONIC, UINT64_MAX, 1000000,
+                               on_retry, vm);
+
+    if (rc >= 0) {
+        rc = sd_event_source_set_enabled(vm->retry, SD_EVENT_OFF);
+        vm->retry = rc < 0 ? sd_event_source_disable_unref(vm->retry) : vm->retry;
+    }
+    return rc;
 }
 
 void engine_retry_later(struct vm *vm)
 {
     unsigned seconds = vm->retry_s == 0 ? ENGINE_RETRY_FIRST_S : vm->retry_s * 2;
 
-    if (vm->retry != NULL) {
+    if (vm->retrying) {
         return;
     }
     vm->retry_s = seconds > ENGINE_RETRY_MAX_S ? ENGINE_RETRY_MAX_S : seconds;
-    /* Without a timer the next stop, edit or daemon start looks again. */
-    (void)sd_event_add_time_relative(vm->engine->event, &vm->retry, CLOCK_MONOTONIC,
-                                     (uint64_t)vm->retry_s * 1000000, 1000000, on_retry, vm);
+    /* Neither can fail for a source of our own loop. */
+    (void)sd_event_source_set_time_relative(vm->retry, (uint64_t)vm->retry_s * 1000000);
+    (void)sd_event_source_set_enabled(vm->retry, SD_EVENT_ONESHOT);
+    vm->retrying = true;
 }
 
 static void note_end(struct vm *vm)
@@ -466,7 +492,7 @@ int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker
         return rc;
     }
     vm->cause = cause;
-    vm->retry = sd_event_source_disable_unref(vm->retry);
+    retry_stop(vm);
     engine->active += cause != RECONCILE_FOR_HOLD && cause != RECONCILE_FOR_RECOVERY;
     feed(vm, &event);
     return 0;

@@ -89,10 +89,11 @@ struct vm {
     struct hook_wait *hook;       /* a pre-start waits for its answer */
     struct engine_watch *watches;
 
-    bool awaits_survey; /* the reconciliation's next read does */
-    bool survey_over;   /* ... and is about to be made */
-    bool look_again;    /* somebody asked for a look while something was going on */
-    sd_event_source *retry;
+    bool awaits_survey;     /* the reconciliation's next read does */
+    bool survey_over;       /* ... and is about to be made */
+    bool look_again;        /* somebody asked for a look while something was going on */
+    sd_event_source *retry; /* always there: what is owed must not hang on memory for a timer */
+    bool retrying;          /* it is set */
     unsigned retry_s;
     unsigned busy; /* on the stack so often: not to be freed */
 };
@@ -181,7 +182,7 @@ struct vm *engine_find(struct engine *engine, uint32_t vmid);
 bool engine_has_debt(const struct vm *vm);
 /* Finds or makes it, with its memory from the journal. */
 int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struct err *err);
-/* Frees it where nothing is going on any more. */
+/* Frees it where nothing is going on any more; what is owed is tried again in any case. */
 void engine_settle(struct vm *vm);
 void engine_vm_free(struct vm *vm);
 /* Both files afresh, judged. */
@@ -268,6 +269,8 @@ int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker
 void engine_drop_reconcile(struct vm *vm);
 /* Drops it in any case: the VM it was for is gone. What PVE still has of it fails by its digest. */
 void engine_abandon(struct vm *vm, const char *why);
+/* Its timer, not set; -errno. */
+int engine_retry_new(struct vm *vm);
 void engine_retry_later(struct vm *vm);
 /* Begins one for somebody who watches it. -EBUSY: the VM is being started, or something else is
  * under way that is not what they asked for. */

@@ -184,7 +184,9 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
      * become of the fingerprint. */
     if (vm != NULL && (vm->memory.undoes[0] != '\0' || vm->memory.open)) {
         vm->busy++;
-        (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* the timer tries again */
+        if (engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err) < 0) {
+            engine_retry_later(vm);
+        }
         vm->busy--;
         engine_settle(vm);
         return;

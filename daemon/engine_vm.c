@@ -148,7 +148,7 @@ int engine_activate(struct engine *engine, uint32_t vmid, struct vm **ret, struc
         }
         vm->engine = engine;
         vm->vmid = vmid;
-        if (engine_claims_bind(vm) < 0) {
+        if (engine_claims_bind(vm) < 0 || engine_retry_new(vm) < 0) {
             record_memory_fini(&vm->memory);
             free(vm);
             return err_oom(err);
@@ -187,8 +187,13 @@ void engine_vm_free(struct vm *vm)
 
 void engine_settle(struct vm *vm)
 {
-    if (vm->busy == 0 && vm->reconcile == NULL && vm->hook == NULL && vm->starting == NULL &&
-        vm->stopping == NULL && vm->retry == NULL && vm->watches == NULL) {
+    if (vm->busy > 0 || vm->reconcile != NULL || vm->hook != NULL || vm->starting != NULL ||
+        vm->stopping != NULL || vm->retrying || vm->watches != NULL) {
+        return;
+    }
+    if (engine_has_debt(vm)) {
+        engine_retry_later(vm); /* a start that went on took the place of what was to end it */
+    } else {
         engine_vm_free(vm);
     }
 }

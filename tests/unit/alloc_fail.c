@@ -109,6 +109,15 @@ static void *json_malloc(size_t size)
     return must_fail_in(ALLOC_FAIL_JANSSON) ? NULL : __real_malloc(size);
 }
 
+void alloc_fail_all(bool on)
+{
+    plan.where = ALLOC_FAIL_OWN;
+    plan.at = 1;
+    plan.all = true;
+    plan.so_far = 0;
+    plan.on = on;
+}
+
 /* One run with allocation `at` failing; false: it never came to that one. */
 static bool run_once(int (*run)(void *data), void *data, size_t at, bool all)
 {

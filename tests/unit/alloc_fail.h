@@ -7,6 +7,7 @@
 #ifndef TESTS_ALLOC_FAIL_H
 #define TESTS_ALLOC_FAIL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum alloc_fail_where {
@@ -24,5 +25,8 @@ enum alloc_fail_where {
  * anything else fails the test. Returns how many allocations a whole run makes.
  */
 size_t alloc_fail_each(int (*run)(void *data), void *data, unsigned where);
+
+/* From now on every allocation of the project's code fails, or (false) none any more. */
+void alloc_fail_all(bool on);
 
 #endif
