@@ -29,6 +29,7 @@ const struct reconcile_state_row reconcile_states[STATES] = {
     ROW(STEP_READ, step_read, true),
     ROW(STEP, step, true),
     ROW(STEP_RECORD, step_record, true),
+    ROW(REOPEN_RECORD, reopen_record, true),
     ASK(VERIFY_PENDING, verify_pending, true, SHAPE_PENDING),
     ROW(VERIFY_READ, verify_read, true),
     ROW(END, end, true),
@@ -120,11 +121,13 @@ static int take_memory(struct reconcile *r, const struct record_memory *memory)
     take_start(r, memory);
     r->may_come_late = r->cause == RECONCILE_FOR_RECOVERY && memory->start_asked != 0;
     r->undo_open = memory->undoes[0] != '\0';
+    r->held_made_at = memory->start_owed ? memory->held_ctime : 0;
     if (!memory->open) {
         return 0;
     }
     r->recovering = true;
     r->begun = true;
+    r->made_at = memory->bound_ctime;
     r->stuck = memory->stuck; /* until a look shows otherwise */
     rc = reconcile_take_steps(r, memory->steps);
     if (rc == 0) {
@@ -380,6 +383,7 @@ void reconcile_owe_start(struct reconcile *r)
 {
     r->owes_start = true;
     r->start_asked = 0; /* what was asked for before was another start */
+    r->held_made_at = 0;
     r->start_guessed = false;
 }
 

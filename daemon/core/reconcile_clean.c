@@ -60,6 +60,12 @@ static bool order_names(const char *order, const char *device)
     return false;
 }
 
+/* Has anything been set back since the last step went wrong? */
+static bool took_back(const struct reconcile *r)
+{
+    return r->revert_tries > 0 || r->order_tries > 0;
+}
+
 /* The disk is back in its slot, but not in the boot order, out of which PVE took it: it was set
  * without the order, because that was refused. */
 static bool left_the_order(const struct reconcile *r, const struct plan_step *step,
@@ -68,7 +74,7 @@ static bool left_the_order(const struct reconcile *r, const struct plan_step *st
     const struct pveconf *conf = r->assessment->conf;
     const char *now = pveconf_get(conf, "boot");
 
-    return (r->stuck || r->revert_tries > 0) && !r->runs && step->remove != NULL && now != NULL &&
+    return (r->stuck || took_back(r)) && !r->runs && step->remove != NULL && now != NULL &&
            order_names(before, step->remove) && !order_names(now, step->remove) &&
            reconcile_same_volume(pveconf_get(conf, step->remove), step->probe_value);
 }
@@ -147,8 +153,7 @@ static int set_order_back(struct reconcile *r, const char *slot, const char *ord
         str_replace(&r->reverts, NULL) < 0 || str_replace(&r->revert_boot, order) < 0) {
         return -ENOMEM;
     }
-    r->order_tries++;
-    r->revert_tries++;
+    r->order_tries++; /* of its own: nothing is stuck for want of an order */
     return reconcile_go_to(r, STATE_SET_BACK, out);
 }
 
@@ -308,7 +313,7 @@ static int look_for_disks(struct reconcile *r, struct reconcile_action *out)
 
 static int tell_reverted(struct reconcile *r)
 {
-    if (r->revert_tries == 0) {
+    if (!took_back(r)) {
         return 0;
     }
     return reconcile_tell(r, RECONCILE_TELL_REVERTED,
@@ -329,6 +334,7 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
                            struct reconcile_action *out)
 {
     bool applied;
+    int64_t made_at;
     int rc;
 
     if (reconcile_assess(r, event->texts) < 0) {
@@ -337,12 +343,16 @@ int reconcile_on_look_read(struct reconcile *r, const struct reconcile_event *ev
     if (r->assessment->conf == NULL) {
         return reconcile_conclude_unplanned(r, out);
     }
+    made_at = record_made_at(r->assessment->conf);
+    if (reconcile_is_another(r, made_at)) {
+        return reconcile_conclude_another(r, made_at, out);
+    }
     rc = look_for_disks(r, out);
     if (rc != 0) {
         return rc < 0 ? rc : 0;
     }
     /* Also where it runs by now: what comes so late is carried out all the same. */
-    if (r->recovering && r->revert_tries == 0 && r->late_until > r->now_ms) {
+    if (r->recovering && !took_back(r) && r->late_until > r->now_ms) {
         return reconcile_sleep_then(r, STATE_LOOK_STATUS, r->late_until - r->now_ms, out);
     }
     if (r->runs) {

@@ -37,6 +37,7 @@ enum reconcile_state {
     STATE_STEP_READ,
     STATE_STEP,
     STATE_STEP_RECORD,
+    STATE_REOPEN_RECORD,
     STATE_VERIFY_PENDING,
     STATE_VERIFY_READ,
     STATE_END,
@@ -67,10 +68,13 @@ struct reconcile {
     bool owes_start, ha_managed, retry, begun, stuck, recovering;
     bool undo_open; /* the journal has an undo that is not ended, under way or left */
     bool gone;      /* not on this node any more */
+    bool another;   /* the number has another machine by now */
+    bool not_owed;  /* the start that was held was that of another machine of this number */
     bool disk_lost; /* somebody carried out a deletion that was pending of ours */
     bool runs;      /* as the look at the leftovers saw it */
     bool verified_twice;
     bool blind;          /* it was told that nobody answers */
+    bool told_down;      /* likewise, and that a start is owed */
     char *digest;        /* PVE's, of the configuration the plan was made from */
     json_t *seen_by_pve; /* what PVE reads out of that configuration */
     struct assessment *assessment;
@@ -105,6 +109,9 @@ struct reconcile {
     bool start_guessed;  /* no record says so */
     bool start_found;    /* `upid` is from PVE's list, not the answer to our call */
     int64_t held_at;     /* when the start that is owed was stopped; 0: not known */
+    /* When PVE made the VM whose change set is open, and the one whose start is owed; 0: not known,
+     * or (the latter) it was held just now. */
+    int64_t made_at, held_made_at;
     const char *dropped; /* why no start is owed any more; NULL: it was made */
 
     int64_t patience_until; /* 0: nothing is being waited for */
@@ -146,6 +153,10 @@ int reconcile_conclude(struct reconcile *r, enum reconcile_outcome outcome,
 /* The owed start cannot be made now: it is told, and stays owed. */
 int reconcile_start_later(struct reconcile *r, const char *why, struct reconcile_action *out);
 int reconcile_conclude_gone(struct reconcile *r, struct reconcile_action *out);
+/* Was the VM with this number, made at that time (0: not known), made after the one whose change
+ * set is open? Then nothing of it is gone on with. */
+bool reconcile_is_another(const struct reconcile *r, int64_t made_at);
+int reconcile_conclude_another(struct reconcile *r, int64_t made_at, struct reconcile_action *out);
 /* The files give no plan: no fingerprint (any more), or one that cannot be read. */
 int reconcile_conclude_unplanned(struct reconcile *r, struct reconcile_action *out);
 /* PVE holds a `lock:`. With a start owed it is waited for: the rewrite comes before the start. */
@@ -153,6 +164,9 @@ int reconcile_wait_for_unlock(struct reconcile *r, const char *why, struct recon
 /* An answer that is no success, outside of the steps: again later, or the end with a sentence. */
 int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
                           enum reconcile_state again, struct reconcile_action *out);
+/* The same while nobody knows what is left of a call of ours: for ever, and told. */
+int reconcile_look_in_vain(struct reconcile *r, const struct api_reply *reply,
+                           enum reconcile_state again, struct reconcile_action *out);
 /* The step whose call PVE got last, or may have got: the only one of which half may be there, and
  * so the only one that is repaired. NULL: none. */
 const struct plan_step *reconcile_sent_step(const struct reconcile *r);
@@ -190,6 +204,7 @@ RECONCILE_STATE(step_digest);
 RECONCILE_STATE(step_read);
 RECONCILE_STATE(step);
 RECONCILE_STATE(step_record);
+RECONCILE_STATE(reopen_record);
 RECONCILE_STATE(verify_pending);
 RECONCILE_STATE(verify_read);
 RECONCILE_STATE(end);
@@ -221,5 +236,9 @@ const json_t *reconcile_pending_item(const json_t *pending, const char *key);
  * ours is pending. 0 or -ENOMEM. */
 int reconcile_collect_leftovers(struct reconcile *r, const json_t *pending);
 void reconcile_back_clear(struct reconcile *r);
+/* What was set back before was for another step. */
+void reconcile_begin_looking(struct reconcile *r);
+/* That step, whose record says that it was done, was not: says so in the journal, then looks. */
+int reconcile_reopen(struct reconcile *r, size_t step, struct reconcile_action *out);
 
 #endif

@@ -154,3 +154,38 @@ int reconcile_collect_leftovers(struct reconcile *r, const json_t *pending)
     }
     return str_replace(&r->revert_keys, keys.len > 0 ? keys.data : NULL);
 }
+
+/* --- a step that was not done after all
+ * ------------------------------------------------------------------------------- */
+
+void reconcile_begin_looking(struct reconcile *r)
+{
+    r->revert_tries = 0;
+    r->order_tries = 0;
+}
+
+/* The journal has to say so before anything is taken back: a daemon after us, and the hook alone,
+ * look at the step that is under way and at no other. */
+int reconcile_reopen(struct reconcile *r, size_t step, struct reconcile_action *out)
+{
+    if (str_replace(&r->step_error, "PVE left it pending") < 0) {
+        return -ENOMEM;
+    }
+    reconcile_begin_looking(r);
+    r->step = step;
+    r->sent = step + 1;
+    r->n_applied -= r->n_applied > 0;
+    return reconcile_go_to(r, STATE_REOPEN_RECORD, out);
+}
+
+int reconcile_enter_reopen_record(struct reconcile *r, struct reconcile_action *out)
+{
+    return reconcile_record(record_step(reconcile_head(r), r->step, r->step_error), out);
+}
+
+int reconcile_on_reopen_record(struct reconcile *r, const struct reconcile_event *event,
+                               struct reconcile_action *out)
+{
+    (void)event; /* unwritten, a daemon after us looks at the wrong step: one trouble too many */
+    return reconcile_go_to(r, STATE_LOOK_STATUS, out);
+}

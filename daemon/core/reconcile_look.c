@@ -61,6 +61,28 @@ int reconcile_conclude_gone(struct reconcile *r, struct reconcile_action *out)
                               r->params.vm.vmid);
 }
 
+bool reconcile_is_another(const struct reconcile *r, int64_t made_at)
+{
+    return r->begun && r->made_at != 0 && made_at != 0 && r->made_at != made_at;
+}
+
+int reconcile_conclude_another(struct reconcile *r, int64_t made_at, struct reconcile_action *out)
+{
+    r->another = true;
+    r->end_key[0] = '\0'; /* nothing is settled for the other one */
+    r->not_owed = r->held_made_at != 0 && r->held_made_at != made_at;
+    if (reconcile_tell(r, RECONCILE_TELL_WARNING,
+                       "VM %u: its number was given to another machine meanwhile: what was begun "
+                       "is not gone on with%s",
+                       r->params.vm.vmid,
+                       r->owes_start && r->not_owed ? ", and no start is made" : "") < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_conclude(r, RECONCILE_NOTHING, out,
+                              "the number of VM %u was given to another machine",
+                              r->params.vm.vmid);
+}
+
 int reconcile_conclude_unplanned(struct reconcile *r, struct reconcile_action *out)
 {
     switch (r->assessment->outcome) {
@@ -94,9 +116,11 @@ int reconcile_api_trouble(struct reconcile *r, const struct api_reply *reply,
     if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
-    /* With a change set left open there may be a deletion pending: never give up looking. */
-    if (r->recovering ||
-        (reconcile_is_passing(reply) && reconcile_has_patience(r, r->params.lock_patience_ms))) {
+    /* With a change set left open there may be a deletion pending. */
+    if (r->recovering) {
+        return reconcile_look_in_vain(r, reply, again, out);
+    }
+    if (reconcile_is_passing(reply) && reconcile_has_patience(r, r->params.lock_patience_ms)) {
         return reconcile_sleep_then(r, again, RECONCILE_SLEEP_MS, out);
     }
     r->retry = true;
@@ -336,6 +360,9 @@ int reconcile_on_read(struct reconcile *r, const struct reconcile_event *event,
 
 static enum record_outcome record_outcome_of(const struct reconcile *r)
 {
+    if (r->another) {
+        return RECORD_FAILED; /* for good, an undo too */
+    }
     switch (r->outcome) {
     case RECONCILE_DONE:
     case RECONCILE_IN_SYNC:
@@ -390,6 +417,9 @@ static const char *why_no_start(const struct reconcile *r)
     }
     if (r->gone) {
         return "it is not on this node any more";
+    }
+    if (r->not_owed) {
+        return "its number was given to another machine meanwhile";
     }
     if (r->disk_lost) {
         return "one of its disks is attached nowhere";

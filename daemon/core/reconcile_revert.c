@@ -19,31 +19,49 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "core/identity.h"
 #include "core/reconcile_impl.h"
 
 /* --- look
  * ------------------------------------------------------------------------------------------ */
 
-/* Never give up: we do not know yet whether a deletion is pending. Said once. */
-static int look_in_vain(struct reconcile *r, const struct api_reply *reply,
-                        struct reconcile_action *out)
+/* Once, and once more at the highest priority where a start is owed: that may come later. */
+static int tell_blind(struct reconcile *r, const struct api_reply *reply)
+{
+    const char *why = reply->message == NULL ? "no reason given" : reply->message;
+    uint32_t vmid = r->params.vm.vmid;
+
+    if (r->owes_start && !r->told_down) {
+        r->told_down = r->blind = true;
+        return reconcile_tell(r, RECONCILE_TELL_DOWN,
+                              "VM %u is DOWN: pve-hwid stopped its start, a change may be half "
+                              "done, and PVE does not tell what is left of it (%s): do not start "
+                              "the VM before 'qm pending %u' shows no deletion of a disk; pve-hwid "
+                              "keeps looking, and starts it then",
+                              vmid, why, vmid);
+    }
+    if (r->blind) {
+        return 0;
+    }
+    r->blind = true;
+    return reconcile_tell(r, RECONCILE_TELL_WARNING,
+                          "VM %u: a change did not go through, and PVE does not tell what is left "
+                          "of it (%s): do not start the VM before 'qm pending %u' shows no "
+                          "deletion of a disk; pve-hwid keeps looking",
+                          vmid, why, vmid);
+}
+
+/* Never give up: we do not know yet whether a deletion is pending. */
+int reconcile_look_in_vain(struct reconcile *r, const struct api_reply *reply,
+                           enum reconcile_state again, struct reconcile_action *out)
 {
     if (requests_vm_is_gone(reply)) {
         return reconcile_conclude_gone(r, out);
     }
-    if (!r->blind && !reconcile_has_patience(r, r->params.lock_patience_ms)) {
-        r->blind = true;
-        if (reconcile_tell(r, RECONCILE_TELL_WARNING,
-                           "VM %u: a change did not go through, and PVE does not tell what is left "
-                           "of it (%s): do not start the VM before 'qm pending %u' shows no "
-                           "deletion of a disk; pve-hwid keeps looking",
-                           r->params.vm.vmid,
-                           reply->message == NULL ? "no reason given" : reply->message,
-                           r->params.vm.vmid) < 0) {
-            return -ENOMEM;
-        }
+    if (!reconcile_has_patience(r, r->params.lock_patience_ms) && tell_blind(r, reply) < 0) {
+        return -ENOMEM;
     }
-    return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_SLEEP_MS, out);
+    return reconcile_sleep_then(r, again, RECONCILE_SLEEP_MS, out);
 }
 
 int reconcile_enter_look_status(struct reconcile *r, struct reconcile_action *out)
@@ -55,7 +73,7 @@ int reconcile_on_look_status(struct reconcile *r, const struct reconcile_event *
                              struct reconcile_action *out)
 {
     if (event->reply->result != API_OK) {
-        return look_in_vain(r, event->reply, out);
+        return reconcile_look_in_vain(r, event->reply, STATE_LOOK_STATUS, out);
     }
     r->runs = reconcile_reply_runs(event->reply);
     return reconcile_go_to(r, STATE_LOOK, out);
@@ -162,11 +180,46 @@ static int warn_of_unplugged(struct reconcile *r, const json_t *pending)
                           slot);
 }
 
+/* Killed after the record of a step and before the look at the VM that comes then: see
+ * last_move_is_pending() in reconcile_rewrite.c. */
+static bool recorded_move_is_pending(const struct reconcile *r, const json_t *pending)
+{
+    const struct plan_step *step;
+    const json_t *from;
+
+    if (!r->recovering || r->runs || r->step == 0) {
+        return false;
+    }
+    step = &r->steps[r->step - 1];
+    from = step->remove == NULL ? NULL : reconcile_pending_item(pending, step->remove);
+    return json_object_get(from, "delete") != NULL &&
+           reconcile_same_volume(live_value(pending, step->remove), step->probe_value);
+}
+
+/* The same configuration that this answer's digest names: nothing is taken back in another
+ * machine's. */
+static int64_t made_at_of(const json_t *pending)
+{
+    CLEANUP(identity_fini) struct identity id = {0};
+    const char *meta = live_value(pending, "meta");
+
+    return meta != NULL && identity_add_option(&id, "meta", meta) == 0 ? id.ctime : 0;
+}
+
 int reconcile_on_look(struct reconcile *r, const struct reconcile_event *event,
                       struct reconcile_action *out)
 {
+    int64_t made_at;
+
     if (event->reply->result != API_OK) {
-        return look_in_vain(r, event->reply, out);
+        return reconcile_look_in_vain(r, event->reply, STATE_LOOK_STATUS, out);
+    }
+    made_at = made_at_of(event->reply->data);
+    if (reconcile_is_another(r, made_at)) {
+        return reconcile_conclude_another(r, made_at, out);
+    }
+    if (recorded_move_is_pending(r, event->reply->data)) {
+        return reconcile_reopen(r, r->step - 1, out);
     }
     if (reconcile_collect_leftovers(r, event->reply->data) < 0 ||
         warn_of_two(r, event->reply->data) < 0 || warn_of_unplugged(r, event->reply->data) < 0) {
@@ -208,7 +261,7 @@ static int look_again(struct reconcile *r, const struct reconcile_event *event,
     }
     /* PVE did not even try: the same way once more. Without such keys it was for the boot order. */
     if (passing && reconcile_has_patience(r, r->params.lock_patience_ms)) {
-        r->revert_tries--;
+        r->revert_tries -= r->revert_keys != NULL;
         r->order_tries -= r->revert_keys == NULL;
         return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_SLEEP_MS, out);
     }

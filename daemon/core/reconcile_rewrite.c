@@ -154,6 +154,7 @@ int reconcile_on_begin(struct reconcile *r, const struct reconcile_event *event,
                                   event->error_text);
     }
     r->begun = true;
+    r->made_at = record_made_at(r->assessment->conf);
     r->undo_open = r->params.assess.undo != NULL;
     plan_free(r->plan);
     r->plan = STEAL(r->assessment->plan); /* the steps are ours now; this is for those who ask */
@@ -180,7 +181,7 @@ int reconcile_on_gate(struct reconcile *r, const struct reconcile_event *event,
     if (reconcile_reply_runs(event->reply) && r->n_applied > 0) {
         /* Perhaps it ran already when our last call came: what did PVE make of that? */
         r->runs = true;
-        r->revert_tries = 0;
+        reconcile_begin_looking(r);
         return reconcile_go_to(r, STATE_LOOK, out);
     }
     if (reconcile_reply_runs(event->reply)) {
@@ -212,6 +213,19 @@ int reconcile_on_step_digest(struct reconcile *r, const struct reconcile_event *
     return reconcile_go_to(r, STATE_STEP_READ, out);
 }
 
+/* PVE got the call of the step before this one just after somebody had started the VM, said yes and
+ * left it pending, and the guest has powered off since: the next call would carry that move out
+ * together with its own, and where it broke, only its own would be taken back. */
+static bool last_move_is_pending(const struct reconcile *r)
+{
+    const struct plan_step *step = reconcile_sent_step(r);
+    const struct pveconf *conf = r->assessment->conf;
+
+    return step != NULL && r->sent == r->step && step->remove != NULL &&
+           pveconf_pending_deletes(conf, step->remove) &&
+           reconcile_same_volume(pveconf_get(conf, step->remove), step->probe_value);
+}
+
 int reconcile_enter_step_read(struct reconcile *r, struct reconcile_action *out)
 {
     return reconcile_enter_read(r, out);
@@ -220,11 +234,20 @@ int reconcile_enter_step_read(struct reconcile *r, struct reconcile_action *out)
 int reconcile_on_step_read(struct reconcile *r, const struct reconcile_event *event,
                            struct reconcile_action *out)
 {
+    int64_t made_at;
+
     if (reconcile_assess(r, event->texts) < 0) {
         return -ENOMEM;
     }
     if (r->assessment->outcome != ASSESS_PLANNED) {
         return reconcile_conclude_unplanned(r, out);
+    }
+    made_at = record_made_at(r->assessment->conf);
+    if (reconcile_is_another(r, made_at)) {
+        return reconcile_conclude_another(r, made_at, out);
+    }
+    if (last_move_is_pending(r)) {
+        return reconcile_reopen(r, r->sent - 1, out);
     }
     switch (reconcile_step_fits(&r->steps[r->step], r->assessment->conf)) {
     case STEP_TO_DO:
@@ -267,7 +290,7 @@ int reconcile_on_step(struct reconcile *r, const struct reconcile_event *event,
     if (str_replace(&r->step_error, reply->message) < 0) {
         return -ENOMEM;
     }
-    r->revert_tries = 0;
+    reconcile_begin_looking(r);
     r->step_may_pass = reply->result == API_LOST;
     if (r->step_may_pass) {
         /* PVE may still be waiting for the lock with our call in its hands. */
@@ -367,11 +390,7 @@ int reconcile_on_verify_pending(struct reconcile *r, const struct reconcile_even
     }
     json_array_foreach (event->reply->data, i, item) {
         if (reconcile_is_leftover(r, item)) {
-            r->revert_tries = 0;
-            if (str_replace(&r->step_error, "a change was left pending") < 0) {
-                return -ENOMEM;
-            }
-            return reconcile_go_to(r, STATE_LOOK_STATUS, out);
+            return reconcile_reopen(r, r->sent - 1, out);
         }
     }
     return reconcile_go_to(r, STATE_VERIFY_READ, out);

@@ -82,15 +82,21 @@ static int apply_end(struct record_memory *memory, const json_t *record)
     return str_replace(&memory->settled_why, text_of(record, "message"));
 }
 
-/* By its number: the record of a step before it may not have been written. */
+/* By its number: the record of a step before it may not have been written. One that was not carried
+ * out after all is under way again. */
 static void apply_step(struct record_memory *memory, const json_t *record)
 {
     json_int_t step = json_integer_value(json_object_get(record, "step"));
+    bool applied = json_is_true(json_object_get(record, "applied"));
     size_t n = json_array_size(memory->steps);
 
-    if (memory->open && json_is_true(json_object_get(record, "applied")) && step >= 0 &&
-        (size_t)step < n && (size_t)step + 1 > memory->steps_done) {
+    if (!memory->open || step < 0 || (size_t)step >= n) {
+        return;
+    }
+    if (applied && (size_t)step + 1 > memory->steps_done) {
         memory->steps_done = (size_t)step + 1;
+    } else if (!applied && (size_t)step < memory->steps_done) {
+        memory->steps_done = (size_t)step;
     }
 }
 

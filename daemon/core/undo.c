@@ -22,6 +22,7 @@ struct set {
     bool back;   /* looked at: what it changed is as it was before it */
     bool passed; /* one before it was undone since */
     unsigned applied;
+    json_int_t last; /* the step that was recorded last, from 1, if it was applied; else 0 */
 };
 
 struct sets {
@@ -60,6 +61,7 @@ static int note_begin(struct sets *sets, const json_t *record)
                             .undoes = json_string_value(json_object_get(record, "undoes"))};
     }
     set->open = true;
+    set->last = 0;
     return 0;
 }
 
@@ -90,6 +92,17 @@ static void note_end(const struct sets *sets, struct set *set, const json_t *rec
     }
 }
 
+/* One that turned out not to be done follows right after the record that says it was. */
+static void count_step(struct set *set, const json_t *record)
+{
+    json_int_t step = json_integer_value(json_object_get(record, "step")) + 1;
+    bool applied = json_is_true(json_object_get(record, "applied"));
+
+    set->applied += applied;
+    set->applied -= !applied && set->last == step;
+    set->last = applied ? step : 0;
+}
+
 static int read_sets(const json_t *records, struct sets *sets)
 {
     const json_t *record;
@@ -104,7 +117,7 @@ static int read_sets(const json_t *records, struct sets *sets)
         }
         set = find_set(sets, text_of(record, "txn"));
         if (set != NULL && str_equal(type, "step")) {
-            set->applied += json_is_true(json_object_get(record, "applied"));
+            count_step(set, record);
         } else if (set != NULL && str_equal(type, "end")) {
             note_end(sets, set, record);
         }
@@ -247,7 +260,7 @@ static void note_step(struct part *part, const json_t *record)
     bool applied = json_is_true(json_object_get(record, "applied"));
 
     if (step >= 0 && (size_t)step < part->n) {
-        part->done[step] = part->done[step] || applied;
+        part->done[step] = applied; /* the last word counts */
         part->never[step] = !applied;
     }
 }

@@ -59,9 +59,8 @@ static int hold(struct driver *d, const struct assessment *a, bool changing, boo
     return 75;
 }
 
-int driver_pre_start(void *userdata, bool ours, const char *worker)
+static int ask_daemon(struct driver *d, bool ours, const char *worker)
 {
-    struct driver *d = userdata;
     CLEANUP(assessment_freep) struct assessment *a = driver_assess(d);
     bool changing = d->r != NULL && reconcile_is_changing(d->r);
     const struct guard_signs signs = {.worker_type = worker, .conf = a->conf};
@@ -97,4 +96,12 @@ int driver_pre_start(void *userdata, bool ours, const char *worker)
         return 0;
     }
     abort();
+}
+
+int driver_pre_start(void *userdata, bool ours, const char *worker)
+{
+    struct driver *d = userdata;
+
+    /* hooks/pve-hwid-hook.c does not even ask. */
+    return d->pve.fingerprint == NULL && !d->memory.open ? 0 : ask_daemon(d, ours, worker);
 }

@@ -35,6 +35,7 @@ static const char *const names[FAULT_KINDS] = {
     [FAULT_OVERLOAD] = "overload",
     [FAULT_GARBAGE] = "garbage",
     [FAULT_STOPPED] = "stopped",
+    [FAULT_POWERED_OFF] = "powered off",
     [FAULT_DETACHED] = "detached",
     [FAULT_SNAPSHOT] = "snapshot",
     [FAULT_STARTED_BACKUP] = "started-backup",
@@ -249,6 +250,7 @@ static void (*const effects[FAULT_KINDS])(struct fake_pve *) = {
     [FAULT_EDITED_DISK] = edit_disk,
     [FAULT_EDITED_BOOT] = edit_boot,
     [FAULT_HALF] = break_soon,
+    [FAULT_POWERED_OFF] = fake_pve_power_off,
 };
 
 /* Instead of PVE's own answer; FAULT_LOST_AFTER: fake_pve_call() drops that. */

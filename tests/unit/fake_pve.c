@@ -234,28 +234,41 @@ static void end_lock(struct fake_pve *pve)
     }
 }
 
-void fake_pve_stop(struct fake_pve *pve)
+static void run_no_more(struct fake_pve *pve)
 {
     fake_pve_catch_up(pve);
     /* Nobody has seen it run since: there was nobody to be told. */
     pve->twice_live = pve->twice_live && pve->we_know_it_runs;
     pve->running = pve->told_started = false;
     pve->now_ms += STOP_MS;
+}
+
+void fake_pve_stop(struct fake_pve *pve)
+{
+    run_no_more(pve);
     fake_pve_apply_pending(pve);
 }
 
-void fake_pve_stop_by_others(struct fake_pve *pve)
+static void end_running(struct fake_pve *pve, void (*stop)(struct fake_pve *pve))
 {
-    bool ran = pve->running;
-
-    if (pve->gone || !ran || fake_map_get(&pve->conf, "lock") != NULL) {
+    if (pve->gone || !pve->running || fake_map_get(&pve->conf, "lock") != NULL) {
         return;
     }
-    fake_pve_stop(pve);
+    stop(pve);
     pve->n_stops++;
     if (pve->stopped != NULL) {
         pve->stopped(pve->userdata);
     }
+}
+
+void fake_pve_stop_by_others(struct fake_pve *pve)
+{
+    end_running(pve, fake_pve_stop);
+}
+
+void fake_pve_power_off(struct fake_pve *pve)
+{
+    end_running(pve, run_no_more);
 }
 
 static int64_t task_second(const struct fake_task *task)
@@ -422,7 +435,7 @@ void fake_pve_forget_probes(struct fake_pve *pve)
 void fake_pve_calm(struct fake_pve *pve)
 {
     pve->n_faults = 0;
-    pve->away_until_ms = pve->storage_until_ms = 0;
+    pve->away_until_ms = pve->storage_until_ms = pve->api_until_ms = 0;
     pve->flock_calls = pve->half_writes = 0;
     pve->stale = pve->always_stale = pve->blinks = false;
     if (pve->locked_until_ms != 0) {
@@ -469,7 +482,9 @@ void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
             }
         }
     }
-    if (!answered) {
+    if (!answered && pve->now_ms < pve->api_until_ms) {
+        fake_pve_refuse(ret_reply, 0, str_dup("Connection refused"));
+    } else if (!answered) {
         fake_pve_answer(pve, request, ret_reply);
         wait_for_flock(pve, ret_reply);
     }

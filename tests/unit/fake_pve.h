@@ -44,6 +44,7 @@ enum fake_fault_kind {
     FAULT_EDITED_BOOT,    /* somebody changes the boot order */
     FAULT_HALF,           /* the next changing call fails after some of its writes */
     FAULT_LATE,           /* no answer, at once, and carried out up to 10 s later */
+    FAULT_POWERED_OFF,    /* the guest does it by itself: what is pending stays so */
     FAULT_KINDS,
 };
 const char *fake_fault_name(enum fake_fault_kind kind);
@@ -98,6 +99,7 @@ struct fake_pve {
     const char *edited_fingerprint; /* for FAULT_FP_EDITED; borrowed */
     const char *volume;             /* that faults take away; borrowed */
     int64_t away_until_ms, storage_until_ms, locked_until_ms;
+    int64_t api_until_ms;             /* nobody answers at all */
     bool stops_with_lock;             /* the backup that started it ends */
     bool blinks, stale, always_stale; /* no digest fits (the next call with one; all) */
     unsigned half_writes; /* the next change fails after so many writes, less one; 0: it does not */
@@ -171,6 +173,8 @@ void fake_pve_start_by_backup(struct fake_pve *pve);
 void fake_pve_add_task(struct fake_pve *pve, struct fake_task task);
 /* If it runs and no lock forbids it; post-stop is told. */
 void fake_pve_stop_by_others(struct fake_pve *pve);
+/* The guest powers off: likewise, but what is pending waits for the next start or change. */
+void fake_pve_power_off(struct fake_pve *pve);
 /* One PUT of somebody else, without a digest; NULL: it went through; else PVE's words, the
  * caller's. `value` NULL: the key is deleted. */
 char *fake_pve_edit(struct fake_pve *pve, const char *key, const char *value);

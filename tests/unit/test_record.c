@@ -81,6 +81,17 @@ static void a_begin_is_open_until_its_end(void **state)
     assert_string_equal(closed.settled_key, "");
 }
 
+/* What PVE had said yes to, and left pending: the step under way is that one again. */
+static void a_step_that_was_not_done_after_all_is_under_way_again(void **state)
+{
+    CLEANUP(record_memory_fini)
+    struct record_memory m = replay(
+        "[" BEGIN "," STEP(0, "true") "," STEP(1, "true") "," STEP(1, "false") "]");
+
+    (void)state;
+    assert_int_equal(m.steps_done, 1);
+}
+
 static void a_second_begin_replaces_the_first(void **state)
 {
     CLEANUP(record_memory_fini)
@@ -515,6 +526,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_adds_up_to_nothing),
         cmocka_unit_test(a_begin_is_open_until_its_end),
+        cmocka_unit_test(a_step_that_was_not_done_after_all_is_under_way_again),
         cmocka_unit_test(a_second_begin_replaces_the_first),
         cmocka_unit_test(a_begin_binds_the_machine_to_the_vm),
         cmocka_unit_test(stuck_is_of_the_open_change_set),

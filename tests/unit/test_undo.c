@@ -387,6 +387,8 @@ static void the_last_that_did_something_is_undone(void **state)
         {ALL(SET("a") UNDO("u", "a") SET("b")), NULL, "b", 0},
         {ALL(SET("a") BEGIN("b", "") NO_STEP("b") END("b", "failed")), NULL, "a", 0},
         {ALL(SET("a") BEGIN("b", "") STEP("b") END("b", "failed")), NULL, "b", 0},
+        /* It turned out not to be done. */
+        {ALL(SET("a") BEGIN("b", "") STEP("b") NO_STEP("b") END("b", "failed")), NULL, "a", 0},
         {ALL(SET("a") BEGIN("b", "") STEP("b")), NULL, "a", 0},
         {ALL(SET("a") BEGIN("b", "") STEP("b")), "b", NULL, -EBUSY},
         {ALL(SET("a") BEGIN("u", ",\"undoes\":\"a\"") STEP("u") END("u", "failed")), NULL, "a", 0},
