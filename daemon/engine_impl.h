@@ -94,7 +94,8 @@ struct vm {
     bool look_again;    /* somebody asked for a look while something was going on */
     sd_event_source *retry;
     unsigned retry_s;
-    unsigned busy; /* on the stack so often: not to be freed */
+    unsigned busy;  /* on the stack so often: not to be freed */
+    bool unwritten; /* `memory` knows what the journal could not be told: likewise */
 };
 
 /* Embedded, first, in what waits for answers of PVE on somebody's behalf and is no VM's. Where the
@@ -259,6 +260,8 @@ int engine_undo_reload(struct vm *vm, struct err *err);
 /* --- engine_drive.c --- */
 void engine_drive_resume(struct vm *vm); /* ends awaits_survey */
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err);
+/* What the journal holds that was begun; tried again later where it cannot even be gone on with. */
+void engine_take_up(struct vm *vm, enum reconcile_cause cause);
 /* Drops one that has not changed anything yet. */
 void engine_drop_reconcile(struct vm *vm);
 void engine_retry_later(struct vm *vm);
@@ -272,5 +275,7 @@ void engine_watch_done(struct vm *vm, const char *outcome, const char *detail,
 
 /* --- engine_hook.c --- */
 void engine_hook_drop(struct vm *vm);
+/* The engine goes: on_error decides for those who wait. */
+void engine_hooks_end(struct engine *engine);
 
 #endif

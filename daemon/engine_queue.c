@@ -181,9 +181,7 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
         return;
     }
     if (vm != NULL && vm->memory.undoes[0] != '\0') { /* left when the VM was started */
-        vm->busy++;
-        (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* the timer tries again */
-        vm->busy--;
+        engine_take_up(vm, RECONCILE_FOR_RECOVERY);
         engine_settle(vm);
         return;
     }
