@@ -520,7 +520,8 @@ int engine_reload(struct engine *engine, struct settings *settings, struct err *
     forget_absent(engine);
     engine_claims_restart(engine);
     ask_machines_in(engine, 0);
-    /* The settings are ours by now, so there is no way back. No memory: at its next start or stop. */
+    /* The settings are ours by now, so there is no way back. No memory: at its next start or stop.
+     */
     (void)engine_queue_all(engine, RECONCILE_FOR_FINGERPRINT);
     return 0;
 }

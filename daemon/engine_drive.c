@@ -355,6 +355,7 @@ static int act(struct vm *vm, struct reconcile_action *action, struct reconcile_
 {
     switch (action->type) {
     case RECONCILE_DO_READ:
+        vm->surveys = 0;
         vm->awaits_survey = engine_survey_needed(vm);
         return vm->awaits_survey ? 0 : read_texts(vm, event, texts, err);
     case RECONCILE_DO_RECORD:
@@ -431,6 +432,11 @@ void engine_drive_resume(struct vm *vm)
         return; /* dropped meanwhile */
     }
     vm->busy++;
+    vm->awaits_survey = engine_survey_needed_again(vm);
+    if (vm->awaits_survey) {
+        vm->busy--;
+        return;
+    }
     if (read_texts(vm, &event, &texts, &err) < 0) {
         give_up(vm, &err);
     } else {

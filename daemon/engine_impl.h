@@ -35,6 +35,7 @@ enum {
     ENGINE_CONFIGS_FRESH_MS = 1000, /* a look at all configurations of this node is good for that */
     ENGINE_LOAD_STEP_MS = 5,        /* of reading all files, per turn of the event loop */
     ENGINE_LOAD_HOOK_MS = 700,      /* what a hook may wait for it */
+    ENGINE_SURVEYS_MAX = 3,         /* a read waits for no more of them */
     ENGINE_UNREAD_S = 5,            /* until a fingerprint that gave an error is read again */
 };
 
@@ -90,6 +91,7 @@ struct vm {
     struct engine_watch *watches;
 
     bool awaits_survey; /* the reconciliation's next read does */
+    unsigned surveys;   /* ... so often for that read */
     bool survey_over;   /* ... and is about to be made */
     bool look_again;    /* somebody asked for a look while something was going on */
     sd_event_source *retry;
@@ -251,6 +253,8 @@ void engine_survey_doubt(struct engine *engine);
 /* Before a reconciliation reads: true where what is known of other nodes is too old. Then
  * engine_drive_resume() comes when it is not, or cannot be had, or takes too long. */
 bool engine_survey_needed(struct vm *vm);
+/* The same after one was waited for: true, a few times, where a VM went from here meanwhile. */
+bool engine_survey_needed_again(struct vm *vm);
 
 /* --- engine_undo.c --- */
 /* The undo that the journal says was left half done, into vm->undo. One that cannot be read any
