@@ -187,8 +187,8 @@ void engine_vm_free(struct vm *vm)
 
 void engine_settle(struct vm *vm)
 {
-    if (vm->busy == 0 && vm->reconcile == NULL && vm->hook == NULL && vm->starting == NULL &&
-        vm->stopping == NULL && vm->retry == NULL && vm->watches == NULL) {
+    if (vm->busy == 0 && !vm->unwritten && vm->reconcile == NULL && vm->hook == NULL &&
+        vm->starting == NULL && vm->stopping == NULL && vm->retry == NULL && vm->watches == NULL) {
         engine_vm_free(vm);
     }
 }
