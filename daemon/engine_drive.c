@@ -101,19 +101,33 @@ static void retry_stop(struct vm *vm)
     vm->retrying = false;
 }
 
+void engine_take_up(struct vm *vm, enum reconcile_cause cause)
+{
+    struct err err = {""};
+
+    vm->busy++;
+    if (engine_reconcile(vm, cause, false, &err) < 0) {
+        engine_say(vm->engine, vm->vmid, LOG_ERR, MESSAGE_CHANGE_FAILED,
+                   "VM %u: what was begun cannot be gone on with: %s; tried again later", vm->vmid,
+                   err.text);
+        engine_set_state(vm->engine, vm->vmid, VM_FAILED, 0, err.text);
+        engine_retry_later(vm);
+    }
+    vm->busy--;
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct vm *vm = userdata;
-    struct err err = {""};
-    int rc;
+    int rc = 0;
 
     (void)source, (void)usec; /* one timer, one meaning */
     retry_stop(vm);
     vm->busy++;
     if (vm->reconcile == NULL && (vm->memory.open || vm->memory.undoes[0] != '\0')) {
-        rc = engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err);
+        engine_take_up(vm, RECONCILE_FOR_RECOVERY);
     } else if (vm->reconcile == NULL && vm->memory.start_owed) {
-        rc = engine_reconcile(vm, RECONCILE_FOR_HOLD, false, &err);
+        engine_take_up(vm, RECONCILE_FOR_HOLD);
     } else {
         rc = engine_enqueue(vm->engine, vm->vmid, RECONCILE_FOR_RETRY);
     }
@@ -377,6 +391,7 @@ static int act(struct vm *vm, struct reconcile_action *action, struct reconcile_
 {
     switch (action->type) {
     case RECONCILE_DO_READ:
+        vm->surveys = 0;
         vm->awaits_survey = engine_survey_needed(vm);
         return vm->awaits_survey ? 0 : read_texts(vm, event, texts, err);
     case RECONCILE_DO_RECORD:
@@ -453,6 +468,11 @@ void engine_drive_resume(struct vm *vm)
         return; /* dropped meanwhile */
     }
     vm->busy++;
+    vm->awaits_survey = engine_survey_needed_again(vm);
+    if (vm->awaits_survey) {
+        vm->busy--;
+        return;
+    }
     if (read_texts(vm, &event, &texts, &err) < 0) {
         give_up(vm, &err);
     } else {

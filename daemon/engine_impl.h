@@ -35,6 +35,7 @@ enum {
     ENGINE_CONFIGS_FRESH_MS = 1000, /* a look at all configurations of this node is good for that */
     ENGINE_LOAD_STEP_MS = 5,        /* of reading all files, per turn of the event loop */
     ENGINE_LOAD_HOOK_MS = 700,      /* what a hook may wait for it */
+    ENGINE_SURVEYS_MAX = 3,         /* a read waits for no more of them */
     ENGINE_UNREAD_S = 5,            /* until a fingerprint that gave an error is read again */
 };
 
@@ -90,12 +91,14 @@ struct vm {
     struct engine_watch *watches;
 
     bool awaits_survey;     /* the reconciliation's next read does */
+    unsigned surveys;       /* ... so often for that read */
     bool survey_over;       /* ... and is about to be made */
     bool look_again;        /* somebody asked for a look while something was going on */
     sd_event_source *retry; /* always there: what is owed must not hang on memory for a timer */
     bool retrying;          /* it is set */
     unsigned retry_s;
-    unsigned busy; /* on the stack so often: not to be freed */
+    unsigned busy;  /* on the stack so often: not to be freed */
+    bool unwritten; /* `memory` knows what the journal could not be told: likewise */
 };
 
 /* Embedded, first, in what waits for answers of PVE on somebody's behalf and is no VM's. Where the
@@ -256,6 +259,8 @@ void engine_survey_doubt(struct engine *engine);
 /* Before a reconciliation reads: true where what is known of other nodes is too old. Then
  * engine_drive_resume() comes when it is not, or cannot be had, or takes too long. */
 bool engine_survey_needed(struct vm *vm);
+/* The same after one was waited for: true, a few times, where a VM went from here meanwhile. */
+bool engine_survey_needed_again(struct vm *vm);
 
 /* --- engine_undo.c --- */
 /* The undo that the journal says was left half done, into vm->undo. One that cannot be read any
@@ -265,6 +270,8 @@ int engine_undo_reload(struct vm *vm, struct err *err);
 /* --- engine_drive.c --- */
 void engine_drive_resume(struct vm *vm); /* ends awaits_survey */
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err);
+/* What the journal holds that was begun; tried again later where it cannot even be gone on with. */
+void engine_take_up(struct vm *vm, enum reconcile_cause cause);
 /* Drops one that has not changed anything yet. */
 void engine_drop_reconcile(struct vm *vm);
 /* Drops it in any case: the VM it was for is gone. What PVE still has of it fails by its digest. */
@@ -282,5 +289,7 @@ void engine_watch_done(struct vm *vm, const char *outcome, const char *detail,
 
 /* --- engine_hook.c --- */
 void engine_hook_drop(struct vm *vm);
+/* The engine goes: on_error decides for those who wait. */
+void engine_hooks_end(struct engine *engine);
 
 #endif

@@ -183,11 +183,7 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
     /* An undo that was left when the VM was started, or a change that was cut off, whatever has
      * become of the fingerprint. */
     if (vm != NULL && (vm->memory.undoes[0] != '\0' || vm->memory.open)) {
-        vm->busy++;
-        if (engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err) < 0) {
-            engine_retry_later(vm);
-        }
-        vm->busy--;
+        engine_take_up(vm, RECONCILE_FOR_RECOVERY);
         engine_settle(vm);
         return;
     }

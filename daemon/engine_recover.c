@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a daemon that starts makes of what another one left unfinished. */
+#include <errno.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -30,6 +31,19 @@ static const char *too_old(const struct record_memory *memory)
                : NULL;
 }
 
+/* Where it cannot be written the next daemon will read, and decide, the same; until then this one
+ * must not forget it. */
+static int record_or_remember(struct vm *vm, const json_t *record, struct err *err)
+{
+    int rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
+
+    if (rc < 0 && rc != -ENOMEM) {
+        rc = record_apply(&vm->memory, record) < 0 ? err_oom(err) : 0;
+        vm->unwritten = true;
+    }
+    return rc;
+}
+
 static int drop_old_debt(struct vm *vm, struct err *err)
 {
     const char *why = too_old(&vm->memory);
@@ -50,7 +64,7 @@ static int drop_old_debt(struct vm *vm, struct err *err)
     clock_now_text(now);
     record = record_dropped((struct record_head){vm->vmid, vm->memory.txn, now},
                             "the daemon was away for too long");
-    rc = engine_record(vm, record, err);
+    rc = record_or_remember(vm, record, err);
     json_decref(record);
     return rc;
 }
@@ -78,12 +92,12 @@ static int record_given_up(struct vm *vm, const char *why, struct err *err)
     clock_now_text(now);
     if (vm->memory.open) {
         record = record_end(head, RECORD_FAILED, "", why);
-        rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
+        rc = record_or_remember(vm, record, err);
         json_decref(record);
     }
     if (rc == 0 && vm->memory.start_owed) {
         record = record_dropped(head, why);
-        rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
+        rc = record_or_remember(vm, record, err);
         json_decref(record);
     }
     return rc;
@@ -114,6 +128,34 @@ int engine_drop_debt_of_another(struct vm *vm, struct err *err)
     return record_given_up(vm, "the number was given to another machine meanwhile", err);
 }
 
+static int recover_vm(struct engine *engine, uint32_t vmid, struct err *err)
+{
+    struct vm_summary *summary;
+    struct vm *vm;
+    int rc = engine_activate(engine, vmid, &vm, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc = engine_drop_debt_of_another(vm, err);
+    rc = rc < 0 ? rc : drop_old_debt(vm, err);
+    if (rc == 0) {
+        /* One that could not be written down, which is told, is noticed again another time. */
+        rc = engine_recover_hold(vm, err) == -ENOMEM ? -ENOMEM : 0;
+    }
+    if (rc == 0 && engine_has_debt(vm)) {
+        rc = engine_summary_add(engine, vmid, &summary);
+        engine_say(engine, vmid, LOG_WARNING, MESSAGE_RECOVERED,
+                   "VM %u: taking up what was under way when the daemon ended", vmid);
+        if (rc == 0) {
+            engine_take_up(vm, RECONCILE_FOR_RECOVERY);
+        }
+    }
+    engine_settle(vm);
+    return rc;
+}
+
+/* One VM's journal that cannot be read is no reason to leave all others without a daemon. */
 int engine_recover(struct engine *engine, struct err *err)
 {
     CLEANUP_FREE uint32_t *vmids = NULL;
@@ -121,25 +163,17 @@ int engine_recover(struct engine *engine, struct err *err)
     int rc = engine_journal_vmids(engine, &vmids, &n);
 
     for (size_t i = 0; rc >= 0 && i < n; i++) {
-        struct vm_summary *summary;
-        struct vm *vm;
+        struct err why = {""};
 
-        rc = engine_activate(engine, vmids[i], &vm, err);
-        if (rc < 0) {
-            break;
+        rc = recover_vm(engine, vmids[i], &why);
+        if (rc < 0 && rc != -ENOMEM) {
+            engine_say(engine, vmids[i], LOG_ERR, MESSAGE_JOURNAL_BROKEN,
+                       "VM %u: what the daemon was in the midst of is not known, and nothing of it "
+                       "is changed, since its change journal cannot be read: %s; set that right, "
+                       "then: systemctl restart pve-hwidd",
+                       vmids[i], why.text);
+            rc = 0;
         }
-        rc = engine_drop_debt_of_another(vm, err);
-        rc = rc < 0 ? rc : drop_old_debt(vm, err);
-        rc = rc < 0 ? rc : engine_recover_hold(vm, err);
-        if (rc == 0 && engine_has_debt(vm)) {
-            rc = engine_summary_add(engine, vmids[i], &summary);
-            engine_say(engine, vmids[i], LOG_WARNING, MESSAGE_RECOVERED,
-                       "VM %u: taking up what was under way when the daemon ended", vmids[i]);
-            vm->busy++;
-            rc = rc < 0 ? rc : engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, err);
-            vm->busy--;
-        }
-        engine_settle(vm);
     }
-    return rc;
+    return rc == -ENOMEM ? err_oom(err) : rc;
 }

@@ -193,7 +193,7 @@ void engine_settle(struct vm *vm)
     }
     if (engine_has_debt(vm)) {
         engine_retry_later(vm); /* a start that went on took the place of what was to end it */
-    } else {
+    } else if (!vm->unwritten) {
         engine_vm_free(vm);
     }
 }
