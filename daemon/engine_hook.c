@@ -168,6 +168,7 @@ static struct prestart_input input_of(const struct hook_wait *wait)
         .memory = &vm->memory,
         .changing = vm->reconcile != NULL && reconcile_is_changing(vm->reconcile),
         .ours = vm->reconcile != NULL && reconcile_owes_start(vm->reconcile),
+        .looked = vm->reconcile != NULL && !reconcile_is_recovering(vm->reconcile),
         .stuck = vm->reconcile != NULL ? reconcile_is_stuck(vm->reconcile) : vm->memory.stuck,
     };
 }

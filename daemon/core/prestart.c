@@ -191,7 +191,7 @@ static int refuse_lost(const struct prestart_input *in, struct prestart *p)
     const char *slot = NULL;
     const char *value;
 
-    if (now == NULL || !in->memory->open) {
+    if (now == NULL || in->looked || !in->memory->open) {
         return 0;
     }
     if (pveconf_apply_pending(now, &next) < 0) {

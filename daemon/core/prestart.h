@@ -27,7 +27,9 @@ struct prestart_input {
     bool changing; /* a rewrite is under way right now: this start would meet half of it */
     bool ours;     /* the start that we owed and made: never held again, that would be a circle */
     bool stuck;    /* a pending deletion of ours could not be taken back */
-    /* A disk that the journal says is nowhere is looked for besides: no machine may be at it. */
+    /* A machine is at work that has looked at the VM itself: the journal, which may not have been
+     * writable, is not asked for a disk that is nowhere. */
+    bool looked;
 };
 
 struct prestart {

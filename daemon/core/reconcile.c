@@ -379,6 +379,11 @@ bool reconcile_is_stuck(const struct reconcile *r)
     return r->stuck;
 }
 
+bool reconcile_is_recovering(const struct reconcile *r)
+{
+    return r->recovering;
+}
+
 void reconcile_owe_start(struct reconcile *r)
 {
     r->owes_start = true;

@@ -135,6 +135,9 @@ bool reconcile_is_changing(const struct reconcile *r);
 /* A pending deletion that cannot be taken back, or (after a crash) could not be when it was last
  * looked at: the VM must not start. What a live machine says counts more than the journal. */
 bool reconcile_is_stuck(const struct reconcile *r);
+/* Is it still to look at what a crash left? Else it knows more than the journal, which may not have
+ * been writable. */
+bool reconcile_is_recovering(const struct reconcile *r);
 /* A start was stopped while this was under way: it is ours to make when all is done. */
 void reconcile_owe_start(struct reconcile *r);
 bool reconcile_owes_start(const struct reconcile *r);

@@ -61,7 +61,14 @@ int reconcile_on_start_status(struct reconcile *r, const struct reconcile_event 
         r->dropped = "the HA manager starts it again by itself";
         return reconcile_go_to(r, STATE_STARTED_RECORD, out);
     }
-    return reconcile_go_to(r, r->start_asked != 0 ? STATE_START_LOOK : STATE_START_RECORD, out);
+    if (r->start_asked != 0) {
+        return reconcile_go_to(r, STATE_START_LOOK, out);
+    }
+    /* A start that was held since is another one than what a dead daemon had asked for: but that
+     * may be carried out still, and would be the second. */
+    return r->late_until > r->now_ms
+               ? reconcile_sleep_then(r, STATE_START_STATUS, r->late_until - r->now_ms, out)
+               : reconcile_go_to(r, STATE_START_RECORD, out);
 }
 
 /*

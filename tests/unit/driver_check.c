@@ -89,7 +89,9 @@ static void check_volumes(struct driver *d, const char *const *volumes)
         /* What somebody else took off may stay off, but is nowhere lost. */
         bool theirs = d->pve.detached != NULL && strstr(d->pve.detached, volumes[i]) != NULL;
 
-        if (theirs && used + unused == 1) {
+        /* Nor is one whose slot somebody set anew while it was half through: told, and not ours. */
+        if ((theirs && used + unused == 1) ||
+            (used == 2 && unused == 0 && d->pve.disk_edited && d->told_twice)) {
             continue;
         }
         if (used != 1 || unused != 0) {

@@ -71,6 +71,7 @@ static int ask_daemon(struct driver *d, bool ours, const char *worker)
         .memory = &d->memory,
         .changing = changing,
         .ours = d->r != NULL && reconcile_owes_start(d->r),
+        .looked = d->r != NULL && !reconcile_is_recovering(d->r),
         .stuck = d->r != NULL ? reconcile_is_stuck(d->r) : d->memory.stuck,
     };
     CLEANUP(prestart_fini) struct prestart answer = {0};

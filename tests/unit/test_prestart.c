@@ -221,6 +221,9 @@ static void a_disk_that_the_journal_knows_to_be_nowhere_is_not_started_without(v
         {{"it is being put back", "unused0: local:105/a.raw\n", NULL, .changing = true,
           .answer = PRESTART_HOLD, .says = "as soon as that is done"},
          false},
+        {{"a machine knows better than its journal", "unused0: local:105/a.raw\n", NULL,
+          .ours = true, .answer = PRESTART_GO},
+         false},
         {{"its change set has ended", "unused0: local:105/a.raw\n", NULL, .answer = PRESTART_GO},
          true},
         {{"somebody took it away", "net0: e1000\n", NULL, .answer = PRESTART_GO}, false},
@@ -245,6 +248,7 @@ static void a_disk_that_the_journal_knows_to_be_nowhere_is_not_started_without(v
                                              .assessment = a,
                                              .memory = &memory,
                                              .changing = row->changing,
+                                             .looked = row->ours,
                                              .stuck = row->stuck};
 
         if (cases[i].ended) {

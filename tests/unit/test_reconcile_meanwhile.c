@@ -307,6 +307,30 @@ static void one_whose_sender_died_neither(void **state)
     assert_int_equal(landed, 3 * 64);
 }
 
+/* PVE has the dead daemon's start in its hands, and somebody's start is held meanwhile: no start of
+ * ours is made beside the one that may still come. */
+static void a_start_that_comes_late_is_the_only_one(void **state)
+{
+    enum { HELD_START = 28, NEXT_REQUEST = 17 };
+    unsigned held = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 3 * 64; i++) {
+        struct driver d;
+
+        set_up(&d);
+        d.pve.dice = (i / 3 + 1) * 0x9E3779B97F4A7C15u;
+        die(&d, HELD_START, DRIVER_DIES_LATE);
+        fault(&d, NEXT_REQUEST + i % 3, FAULT_STARTED);
+        driver_start(&d);
+        assert_int_equal(d.lives, 1);
+        assert_true(d.pve.running);
+        held += d.held == 2;
+        tear_down(&d);
+    }
+    assert_true(held > 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off),
         cmocka_unit_test(a_call_that_comes_late_never_meets_our_start),
         cmocka_unit_test(one_whose_sender_died_neither),
+        cmocka_unit_test(a_start_that_comes_late_is_the_only_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
