@@ -416,7 +416,8 @@ static void live_again(struct driver *d, enum reconcile_cause cause)
     end(d);
     d->lives++;
     fake_pve_forget_probes(&d->pve);
-    d->retry_hold = false; /* the debt is in the journal */
+    d->pve.we_know_it_runs = false; /* what was just answered, a dead one can tell nobody */
+    d->retry_hold = false;          /* the debt is in the journal */
     driver_replay_memory(d);
     if (d->raw_start_in_crash) {
         (void)fake_pve_start_by_others(&d->pve, false); /* or not: both is fine */
