@@ -336,7 +336,7 @@ static void on_store_changed(void *userdata, uint32_t vmid)
 
     engine_claims_fingerprint(engine, vmid);
     if (!store_has(engine->store, vmid) && (vm == NULL || vm->reconcile == NULL)) {
-        engine_summary_remove(engine, vmid);
+        engine_forget_unprinted(engine, vmid);
         return;
     }
     if (vm != NULL) {

@@ -172,6 +172,9 @@ static void note_end(struct vm *vm)
     case RECONCILE_ON_HOLD:
         if (engine_assess(engine, vm->vmid, &a, NULL) == 0) {
             engine_note_assessment(engine, vm->vmid, a);
+            if (a->outcome == ASSESS_NO_FINGERPRINT) {
+                engine_forget_unprinted(engine, vm->vmid);
+            }
         }
         return;
     }
@@ -218,9 +221,9 @@ static void finish(struct vm *vm)
     engine_queue_kick(vm->engine);
 }
 
-void engine_drop_reconcile(struct vm *vm)
+void engine_abandon(struct vm *vm, const char *why)
 {
-    if (vm->reconcile == NULL || reconcile_is_changing(vm->reconcile)) {
+    if (vm->reconcile == NULL) {
         return;
     }
     engine_cancel(vm->call);
@@ -234,9 +237,16 @@ void engine_drop_reconcile(struct vm *vm)
     if (vm->cause != RECONCILE_FOR_HOLD && vm->cause != RECONCILE_FOR_RECOVERY) {
         vm->engine->active--;
     }
-    engine_watch_done(vm, "busy", "the VM is being started", reconcile_plan(vm->reconcile));
+    engine_watch_done(vm, "busy", why, reconcile_plan(vm->reconcile));
     drop_machine(vm);
     engine_queue_kick(vm->engine);
+}
+
+void engine_drop_reconcile(struct vm *vm)
+{
+    if (vm->reconcile != NULL && !reconcile_is_changing(vm->reconcile)) {
+        engine_abandon(vm, "the VM is being started");
+    }
 }
 
 /* --- actions

@@ -212,10 +212,10 @@ static int record_hold(struct hook_wait *wait, struct err *err)
 
     clock_now_text(now);
     engine_fresh_id(id);
-    record = record_held((struct record_head){vm->vmid, vm->memory.open ? vm->memory.txn : id, now},
-                         wait->assessment->key,
-                         wait->prestart.lines.n > 0 ? wait->prestart.lines.items[0] : NULL,
-                         wait->assessment->ctime);
+    record = record_held(
+        (struct record_head){vm->vmid, vm->memory.open ? vm->memory.txn : id, now},
+        wait->assessment->key, wait->prestart.lines.n > 0 ? wait->prestart.lines.items[0] : NULL,
+        wait->assessment->conf == NULL ? 0 : record_made_at(wait->assessment->conf));
     rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
     json_decref(record);
     return rc;
@@ -422,18 +422,39 @@ static int ask_before_hold(struct hook_wait *wait)
 /* --- pre-start
  * ------------------------------------------------------------------------------------------ */
 
+/* A start was refused for what is open, and nobody is at work on it: at once, not when its time
+ * comes round. */
+static void mend_refused(struct vm *vm)
+{
+    if (vm->reconcile == NULL && vm->memory.open) {
+        engine_take_up(vm, RECONCILE_FOR_RECOVERY);
+    }
+}
+
+static int assess_afresh(struct hook_wait *wait, struct err *err)
+{
+    struct vm *vm = wait->vm;
+    int rc = engine_assess(vm->engine, vm->vmid, &wait->assessment, err);
+
+    if (rc == 0 && wait->assessment->conf != NULL && engine_drop_debt_of_another(vm, err) < 0) {
+        engine_say(vm->engine, vm->vmid, LOG_WARNING, MESSAGE_JOURNAL_BROKEN, "VM %u: %s", vm->vmid,
+                   err->text); /* prestart.c sees that it is another as well */
+    }
+    return rc;
+}
+
 static int pre_start(struct hook_wait *wait, struct err *err)
 {
     struct vm *vm = wait->vm;
     struct prestart_input input;
-    int rc = engine_assess(vm->engine, vm->vmid, &wait->assessment, err);
+    int rc = assess_afresh(wait, err);
 
     if (rc < 0) {
         return rc;
     }
     wait->verdict = verdict_of(&wait->call, wait->assessment);
     if (wait->assessment->outcome == ASSESS_NO_FINGERPRINT) {
-        engine_summary_remove(vm->engine, vm->vmid);
+        engine_forget_unprinted(vm->engine, vm->vmid);
     }
     engine_note_assessment(vm->engine, vm->vmid, wait->assessment);
     input = input_of(wait);
@@ -448,7 +469,12 @@ static int pre_start(struct hook_wait *wait, struct err *err)
         engine_drop_reconcile(vm);
     }
     if (wait->prestart.answer != PRESTART_HOLD) {
+        bool refused = wait->prestart.answer == PRESTART_REFUSE;
+
         answer(wait);
+        if (refused) {
+            mend_refused(vm);
+        }
         return 0;
     }
     rc = ask_before_hold(wait);

@@ -174,6 +174,8 @@ void engine_fresh_id(char id[SMBIOS_UUID_SIZE]);
 struct vm_summary *engine_summary(struct engine *engine, uint32_t vmid); /* NULL: none */
 int engine_summary_add(struct engine *engine, uint32_t vmid, struct vm_summary **ret);
 void engine_summary_remove(struct engine *engine, uint32_t vmid);
+/* Removes it, of a VM without a fingerprint, unless there is something that must be ended. */
+void engine_forget_unprinted(struct engine *engine, uint32_t vmid);
 void engine_set_state(struct engine *engine, uint32_t vmid, enum vm_state state, size_t changes,
                       const char *detail);
 const char *engine_state_name(enum vm_state state);
@@ -223,6 +225,9 @@ int engine_recover_hold(struct vm *vm, struct err *err);
 /* --- engine_recover.c --- */
 /* What a crash left open, before anything else looks at those VMs. */
 int engine_recover(struct engine *engine, struct err *err);
+/* Has the VM's number another machine by now? Then what was begun is given up, in the journal too,
+ * also if it is under way. */
+int engine_drop_debt_of_another(struct vm *vm, struct err *err);
 
 /* --- engine_claims.c --- */
 void engine_claims_fini(struct engine *engine);
@@ -268,6 +273,8 @@ int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker
 void engine_take_up(struct vm *vm, enum reconcile_cause cause);
 /* Drops one that has not changed anything yet. */
 void engine_drop_reconcile(struct vm *vm);
+/* Drops it in any case: the VM it was for is gone. What PVE still has of it fails by its digest. */
+void engine_abandon(struct vm *vm, const char *why);
 void engine_retry_later(struct vm *vm);
 /* Begins one for somebody who watches it. -EBUSY: the VM is being started, or something else is
  * under way that is not what they asked for. */

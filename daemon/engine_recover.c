@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "base/str.h"
-#include "core/identity.h"
 #include "engine_impl.h"
 #include "io/clock.h"
 #include "message_ids.h"
@@ -74,14 +73,13 @@ static int drop_old_debt(struct vm *vm, struct err *err)
 static int64_t made_at(struct engine *engine, uint32_t vmid)
 {
     CLEANUP(pveconf_freep) struct pveconf *conf = NULL;
-    CLEANUP(identity_fini) struct identity id = {0};
     CLEANUP(store_file_fini) struct store_file file = {0};
 
     if (store_read_config(engine->store, vmid, &file, NULL) < 0 ||
-        pveconf_parse(file.text, file.len, &conf, NULL) < 0 || identity_of_config(conf, &id) < 0) {
+        pveconf_parse(file.text, file.len, &conf, NULL) < 0) {
         return 0;
     }
-    return id.ctime;
+    return record_made_at(conf);
 }
 
 static int record_given_up(struct vm *vm, const char *why, struct err *err)
@@ -105,10 +103,10 @@ static int record_given_up(struct vm *vm, const char *why, struct err *err)
     return rc;
 }
 
-/* The VM was destroyed and its number used again while no daemon was there: another machine has no
- * part in what was begun, and nobody stopped its start. PVE keeps the time in a backup that is
- * restored over the same number: that one is the same machine. */
-static int drop_debt_of_another(struct vm *vm, struct err *err)
+/* The VM was destroyed and its number used again, while no daemon was there or one that waited for
+ * a storage: another machine has no part in what was begun, and nobody stopped its start. PVE keeps
+ * the time in a backup that is restored over the same number: that one is the same machine. */
+int engine_drop_debt_of_another(struct vm *vm, struct err *err)
 {
     const struct record_memory *memory = &vm->memory;
     int64_t then = memory->open ? memory->bound_ctime : 0;
@@ -123,9 +121,10 @@ static int drop_debt_of_another(struct vm *vm, struct err *err)
         return 0;
     }
     engine_say(vm->engine, vm->vmid, LOG_WARNING, MESSAGE_RECOVERED,
-               "VM %u: its number was given to another machine while the daemon was away: what was "
-               "begun is not gone on with, and no start is made",
+               "VM %u: its number was given to another machine meanwhile: what was begun is not "
+               "gone on with, and no start is made",
                vm->vmid);
+    engine_abandon(vm, "the number was given to another machine");
     return record_given_up(vm, "the number was given to another machine meanwhile", err);
 }
 
@@ -138,7 +137,7 @@ static int recover_vm(struct engine *engine, uint32_t vmid, struct err *err)
     if (rc < 0) {
         return rc;
     }
-    rc = drop_debt_of_another(vm, err);
+    rc = engine_drop_debt_of_another(vm, err);
     rc = rc < 0 ? rc : drop_old_debt(vm, err);
     if (rc == 0) {
         /* One that could not be written down, which is told, is noticed again another time. */
