@@ -7,8 +7,8 @@
  * is young (store_index.h) is told of again when it is not any more: on pmxcfs another one may have
  * come under the same stamp, without an event where another node made it.
  *
- * Ten thousand that come or go at once are told of over many turns of the event loop, so that no hook
- * waits for all of them.
+ * Ten thousand that come or go at once are told of over many turns of the event loop, so that no
+ * hook waits for all of them.
  *
  * What cannot be seen is not gone: where a directory cannot be read (pmxcfs restarts) the index
  * stays, or each restart of pve-cluster would be ten thousand deletions and arrivals.
