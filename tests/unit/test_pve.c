@@ -110,6 +110,19 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Turn by turn, until so many are under way. */
+static bool until_running(struct fixture *f, size_t n)
+{
+    uint64_t deadline = clock_monotonic_ms() + PATIENCE_MS;
+    struct pve_counts counts;
+
+    do {
+        pve_get_counts(f->pve, &counts);
+    } while (counts.running != n && clock_monotonic_ms() < deadline &&
+             sd_event_run(f->event, 20 * 1000) >= 0);
+    return counts.running == n;
+}
+
 /* The most requests whose line in the log has `mark` that ran at the same time. */
 static size_t most_at_once(const char *mark)
 {
@@ -191,9 +204,8 @@ static void one_change_and_a_few_reads_at_a_time(void **state)
         (void)send_request(f->pve, i % 2 == 0 ? API_PUT : API_POST, "/wait/50", &changes[i]);
         (void)send_request(f->pve, API_GET, "/wait/100", &reads[i]);
     }
-    loop_for(f->event, 30);
+    assert_true(until_running(f, 1 + MAX_READS));
     pve_get_counts(f->pve, &counts);
-    assert_int_equal(counts.running, 1 + MAX_READS);
     assert_int_equal(counts.queued_changes + counts.queued_reads + counts.running,
                      2 * MANY - answers);
     assert_true(loop_until(f->event, &answers, 2 * MANY, PATIENCE_MS));
@@ -317,7 +329,7 @@ static void other_settings_change_no_limit_and_lose_no_answer(void **state)
         got[i].answers = &answers;
         (void)send_request(f->pve, API_PUT, "/wait/200", &got[i]);
     }
-    loop_for(f->event, 50); /* the first is under way */
+    assert_true(until_running(f, 1));
     for (unsigned i = 1; i <= 5; i++) {
         settings->api_timeout_ms = 10000 + i;
         assert_int_equal(pve_renew(f->pve, settings, token, NULL), 0);
@@ -343,7 +355,7 @@ static void what_waits_is_sent_by_the_new_settings(void **state)
     struct got second = {0};
 
     (void)send_request(f->pve, API_PUT, "/wait/200", &first);
-    loop_for(f->event, 50);
+    assert_true(until_running(f, 1));
     (void)send_request(f->pve, API_PUT, "/ok", &second);
     assert_int_equal(pve_renew(f->pve, wrong, token, NULL), 0);
     assert_true(loop_until(f->event, &second.n, 1, PATIENCE_MS));
