@@ -21,12 +21,6 @@
 #include "journal.h"
 #include "message_ids.h"
 
-/* A client of old settings: it goes when its last call has been answered. */
-struct retired {
-    struct retired *next;
-    struct pve *pve;
-};
-
 int64_t engine_now(void)
 {
     return (int64_t)clock_monotonic_ms();
@@ -58,25 +52,6 @@ static void note_health(struct engine *engine, const struct api_reply *reply)
     if (str_replace(&engine->api_detail, ok ? NULL : reply->message) < 0) {
         free(engine->api_detail);
         engine->api_detail = NULL;
-    }
-}
-
-static void free_retired(struct engine *engine, bool all)
-{
-    struct retired **at = &engine->retired;
-
-    while (*at != NULL) {
-        struct retired *old = *at;
-        struct pve_counts counts;
-
-        pve_get_counts(old->pve, &counts);
-        if (all || counts.running + counts.queued_changes + counts.queued_reads == 0) {
-            *at = old->next;
-            pve_free(old->pve);
-            free(old);
-        } else {
-            at = &old->next;
-        }
     }
 }
 
@@ -136,9 +111,8 @@ static int make_client_key(const struct settings *settings, const struct secret 
     return 0;
 }
 
-/* 1: as `key` says already, *ret is not touched; 0: a new client, `key` is its. */
-static int make_client(sd_event *event, const struct settings *settings, struct pve **ret,
-                       char key[SMBIOS_UUID_SIZE], struct err *err)
+/* Made, or renewed where token or settings are others than before. On error it is as it was. */
+static int make_client(struct engine *engine, const struct settings *settings, struct err *err)
 {
     CLEANUP(secret_freep) struct secret *token = NULL;
     char fresh[SMBIOS_UUID_SIZE];
@@ -150,12 +124,14 @@ static int make_client(sd_event *event, const struct settings *settings, struct 
     if (make_client_key(settings, token, fresh) < 0) {
         return err_oom(err);
     }
-    if (str_equal(fresh, key)) {
-        return 1;
+    if (str_equal(fresh, engine->client_key)) {
+        return 0;
     }
-    rc = pve_new(event, settings, secret_text(token), ret, err);
+    rc = engine->pve == NULL
+             ? pve_new(engine->event, settings, secret_text(token), &engine->pve, err)
+             : pve_renew(engine->pve, settings, secret_text(token), err);
     if (rc == 0) {
-        memcpy(key, fresh, sizeof(fresh));
+        memcpy(engine->client_key, fresh, sizeof(fresh));
     }
     return rc;
 }
@@ -379,7 +355,7 @@ static int build(struct engine *engine, struct err *err)
     }
     rc = journal_open(engine->settings->state_dir, &engine->journal, err);
     if (rc >= 0) {
-        rc = make_client(engine->event, engine->settings, &engine->pve, engine->client_key, err);
+        rc = make_client(engine, engine->settings, err);
     }
     if (rc >= 0) {
         pve_observe(engine->pve, on_answer, engine);
@@ -442,7 +418,6 @@ void engine_free(struct engine *engine)
     sd_event_source_disable_unref(engine->machines_timer);
     store_free(engine->store);
     engine_cancel(engine->machines_call);
-    free_retired(engine, true);
     pve_free(engine->pve);
     journal_close(engine->journal);
     machine_list_fini(&engine->machines);
@@ -455,36 +430,15 @@ void engine_free(struct engine *engine)
 
 static int reload_parts(struct engine *engine, struct settings *settings, struct err *err)
 {
-    struct retired *old = calloc(1, sizeof(*old));
-    struct store *store = NULL;
-    struct pve *pve = NULL;
-    char key[SMBIOS_UUID_SIZE];
-    int rc = -ENOMEM;
+    CLEANUP(store_freep) struct store *store = NULL;
+    int rc = store_new(engine->event, settings, on_store_changed, engine, &store, err);
 
-    memcpy(key, engine->client_key, sizeof(key));
-    if (old != NULL) {
-        rc = make_client(engine->event, settings, &pve, key, err);
-    }
-    if (rc >= 0) {
-        rc = store_new(engine->event, settings, on_store_changed, engine, &store, err);
-    }
+    rc = rc < 0 ? rc : make_client(engine, settings, err);
     if (rc < 0) {
-        pve_free(pve);
-        free(old);
         return rc;
     }
-    free_retired(engine, false);
-    if (pve != NULL) {
-        *old = (struct retired){.next = engine->retired, .pve = engine->pve};
-        engine->retired = STEAL(old);
-        pve_observe(engine->pve, NULL, NULL); /* what an old token is told says nothing now */
-        pve_observe(pve, on_answer, engine);
-        engine->pve = pve;
-        memcpy(engine->client_key, key, sizeof(key));
-    }
-    free(old);
     store_free(engine->store);
-    engine->store = store;
+    engine->store = STEAL(store);
     return 0;
 }
 

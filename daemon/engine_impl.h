@@ -114,7 +114,6 @@ struct engine {
     char *node;
     struct pve *pve;
     char client_key[SMBIOS_UUID_SIZE]; /* names what `pve` was made from */
-    struct retired *retired;           /* clients of old settings with calls under way */
     struct journal *journal;
     struct store *store;
     struct machine_list machines;

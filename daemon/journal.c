@@ -29,7 +29,8 @@ static const char SUFFIX[] = ".jsonl";
 
 struct journal {
     int dir_fd;
-    char *path; /* of the directory, for messages */
+    char *path; /* of the directory */
+    char *parent;
 };
 
 /* --- opening -------------------------------------------------------------------------------- */
@@ -62,7 +63,8 @@ int journal_open(const char *state_dir, struct journal **ret, struct err *err)
     }
     journal->dir_fd = -1;
     journal->path = str_printf("%s/journal", state_dir);
-    if (journal->path == NULL) {
+    journal->parent = str_dup(state_dir);
+    if (journal->path == NULL || journal->parent == NULL) {
         return err_oom(err);
     }
     rc = make_dir(state_dir, journal->path, err);
@@ -83,7 +85,38 @@ void journal_close(struct journal *journal)
     }
     fd_closep(&journal->dir_fd);
     free(journal->path);
+    free(journal->parent);
     free(journal);
+}
+
+static bool is_there(const struct journal *journal)
+{
+    struct stat named, ours;
+
+    return stat(journal->path, &named) == 0 && fstat(journal->dir_fd, &ours) == 0 &&
+           named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
+}
+
+/* The directory may have been removed, or another one put in its place (a restored backup, a disk
+ * that was mounted late): what is written must be where the next daemon, and the hook alone, look
+ * for it. One that is missing says nothing about what was written: it is read on. */
+static int follow(struct journal *journal, bool make, struct err *err)
+{
+    CLEANUP_FD int fd = -1;
+    int rc = 0;
+
+    if (is_there(journal) || (!make && !file_exists(AT_FDCWD, journal->path))) {
+        return 0;
+    }
+    if (make) {
+        rc = make_dir(journal->parent, journal->path, err);
+    }
+    rc = rc < 0 ? rc : file_open_dir(AT_FDCWD, journal->path, &fd, err);
+    if (rc == 0) {
+        (void)close(journal->dir_fd); /* only files in it were written to */
+        journal->dir_fd = fd_steal(&fd);
+    }
+    return make ? rc : 0; /* gone that moment: likewise */
 }
 
 static char *file_name(uint32_t vmid)
@@ -155,7 +188,8 @@ int journal_append(struct journal *journal, uint32_t vmid, const json_t *record,
     if (name == NULL) {
         return err_oom(err);
     }
-    rc = append_to(journal, name, record, err);
+    rc = follow(journal, true, err);
+    rc = rc < 0 ? rc : append_to(journal, name, record, err);
     return rc < 0 ? err_prefix(err, rc, "%s/%s", journal->path, name) : 0;
 }
 
@@ -181,7 +215,8 @@ int journal_read(struct journal *journal, uint32_t vmid, json_t **ret_records, s
     if (name == NULL || records == NULL) {
         return err_oom(err);
     }
-    rc = file_open(journal->dir_fd, name, FILE_NOFOLLOW, &fd, err);
+    rc = follow(journal, false, err);
+    rc = rc < 0 ? rc : file_open(journal->dir_fd, name, FILE_NOFOLLOW, &fd, err);
     if (rc == 0) {
         rc = read_records(fd, records, &bad);
         rc = rc < 0 ? err_set(err, rc, "%s: %s", name, strerror(-rc)) : 0;

@@ -19,14 +19,21 @@
 
 enum pve_class { PVE_CHANGES, PVE_READS, PVE_CLASSES };
 
+/* By one set of settings. It stays until its last call is answered. */
+struct pve_line {
+    struct pve_line *next; /* an older one */
+    struct http *http;
+    unsigned running;
+};
+
 struct pve_call {
     struct pve *pve;
+    struct pve_line *line; /* of one that is under way */
     struct pve_call *next; /* in its queue, or among those under way */
     struct api_request *request;
     enum pve_class class;
     pve_done done; /* NULL: forgotten */
     void *userdata;
-    bool under_way;
 };
 
 struct pve_queue {
@@ -37,7 +44,8 @@ struct pve_queue {
 };
 
 struct pve {
-    struct http *http;
+    sd_event *event;
+    struct pve_line *lines; /* the newest first */
     sd_event_source *pump;
     struct pve_queue queues[PVE_CLASSES];
     struct pve_call *under_way;
@@ -105,9 +113,10 @@ static void call_finish(struct pve_call *call, const struct api_reply *reply)
 
     (void)list_remove(&pve->under_way, call); /* its place does not matter: no order in there */
     pve->queues[call->class].running--;
+    call->line->running--;
     pve->failed += reply->result != API_OK ? 1 : 0;
     pve_wake(pve);
-    if (pve->observer != NULL) {
+    if (pve->observer != NULL && call->line == pve->lines) { /* an old token's says nothing now */
         pve->observer(pve->observer_userdata, call->request, reply);
     }
     if (call->done != NULL) {
@@ -158,14 +167,38 @@ static void call_start(struct pve_call *call)
 
     queue_remove(queue, call);
     queue->running++;
-    call->under_way = true;
+    call->line = pve->lines;
+    call->line->running++;
     call->next = pve->under_way;
     pve->under_way = call;
-    if (http_send(pve->http, call->request, call_on_answer, call, NULL, &err) < 0) {
+    if (http_send(call->line->http, call->request, call_on_answer, call, NULL, &err) < 0) {
         call_fail(call, API_UNREACHABLE, err.text);
         return;
     }
     pve->sent++;
+}
+
+static void line_free(struct pve_line *line)
+{
+    if (line != NULL) {
+        http_free(line->http);
+        free(line);
+    }
+}
+DEFINE_CLEANUP(struct pve_line, line_free)
+
+static void free_lines(struct pve_line **at, bool all)
+{
+    while (*at != NULL) {
+        struct pve_line *line = *at;
+
+        if (all || line->running == 0) {
+            *at = line->next;
+            line_free(line);
+        } else {
+            at = &line->next;
+        }
+    }
 }
 
 /* A done function called from here may send and cancel: only the heads of the queues are held. What
@@ -176,6 +209,7 @@ static int pve_on_pump(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source;
     (void)usec;
+    free_lines(&pve->lines->next, false); /* here, for no answer of theirs is being told of */
     for (size_t i = 0; i < PVE_CLASSES; i++) {
         struct pve_queue *queue = &pve->queues[i];
 
@@ -211,7 +245,7 @@ int pve_send(struct pve *pve, struct api_request *request, pve_done done, void *
 
 void pve_cancel(struct pve_call *call)
 {
-    if (call->under_way) {
+    if (call->line != NULL) {
         call->done = NULL;
         return;
     }
@@ -258,8 +292,8 @@ static char *pick_ca_file(const struct settings *settings)
                : str_dup(settings->ca_file);
 }
 
-static int pve_open_http(struct pve *pve, sd_event *event, const struct settings *settings,
-                         const char *token, struct err *err)
+static int open_http(sd_event *event, const struct settings *settings, const char *token,
+                     struct http **ret, struct err *err)
 {
     CLEANUP(wipe_freep) char *authorization = str_printf("PVEAPIToken=%s", token);
     CLEANUP_FREE char *ca_file = pick_ca_file(settings);
@@ -279,7 +313,32 @@ static int pve_open_http(struct pve *pve, sd_event *event, const struct settings
                                             .authorization = authorization,
                                             .connect_timeout_ms = settings->connect_timeout_ms,
                                             .timeout_ms = settings->api_timeout_ms},
-                    &pve->http, err);
+                    ret, err);
+}
+
+int pve_renew(struct pve *pve, const struct settings *settings, const char *token, struct err *err)
+{
+    CLEANUP(line_freep) struct pve_line *line = NULL;
+    int rc = secret_check_token(token, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    line = calloc(1, sizeof(*line));
+    if (line == NULL) {
+        return err_oom(err);
+    }
+    rc = open_http(pve->event, settings, token, &line->http, err);
+    if (rc < 0) {
+        return rc;
+    }
+    line->next = pve->lines;
+    pve->lines = STEAL(line);
+    pve->queues[PVE_READS].most = settings->max_reads;
+    if (pve->pump != NULL) {
+        pve_wake(pve); /* to be rid of an older one that is idle */
+    }
+    return 0;
 }
 
 int pve_new(sd_event *event, const struct settings *settings, const char *token, struct pve **ret,
@@ -288,20 +347,16 @@ int pve_new(sd_event *event, const struct settings *settings, const char *token,
     CLEANUP(pve_freep) struct pve *pve = NULL;
     int rc;
 
-    rc = secret_check_token(token, err);
-    if (rc < 0) {
-        return rc;
-    }
     pve = calloc(1, sizeof(*pve));
     if (pve == NULL) {
         return err_oom(err);
     }
+    pve->event = sd_event_ref(event);
     for (size_t i = 0; i < PVE_CLASSES; i++) {
         pve->queues[i].last = &pve->queues[i].first;
     }
     pve->queues[PVE_CHANGES].most = 1; /* facts/pve.md 2, recording 08g */
-    pve->queues[PVE_READS].most = settings->max_reads;
-    rc = pve_open_http(pve, event, settings, token, err);
+    rc = pve_renew(pve, settings, token, err);
     if (rc < 0) {
         return rc;
     }
@@ -318,8 +373,9 @@ void pve_free(struct pve *pve)
     if (pve == NULL) {
         return;
     }
-    http_free(pve->http); /* first: its transfers point to the calls */
+    free_lines(&pve->lines, true); /* first: their transfers point to the calls */
     sd_event_source_disable_unref(pve->pump);
+    sd_event_unref(pve->event);
     call_free_all(pve->under_way);
     for (size_t i = 0; i < PVE_CLASSES; i++) {
         call_free_all(pve->queues[i].first);

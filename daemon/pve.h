@@ -25,9 +25,14 @@ typedef void (*pve_done)(void *userdata, const struct api_reply *reply);
  * left at its default. */
 int pve_new(sd_event *event, const struct settings *settings, const char *token, struct pve **ret,
             struct err *err);
-/* Told of every answer before its `done`, also where the call was cancelled meanwhile: an answer
- * says something about the API even when nobody waits for it any more. One observer; NULL: none.
- * Both pointers are borrowed; what pve_done may not do, it may not do either. */
+/* From now on by other settings, or with another token. What waits is sent by the new ones, what is
+ * under way is answered by the old ones, and the limits hold for all of it together. On error
+ * nothing has changed. */
+int pve_renew(struct pve *pve, const struct settings *settings, const char *token, struct err *err);
+/* Told of every answer, but to what went by older settings, before its `done`, also where the call
+ * was cancelled meanwhile: an answer says something about the API even when nobody waits for it any
+ * more. One observer; NULL: none. Both pointers are borrowed; what pve_done may not do, it may not
+ * do either. */
 typedef void (*pve_observer)(void *userdata, const struct api_request *request,
                              const struct api_reply *reply);
 void pve_observe(struct pve *pve, pve_observer observer, void *userdata);

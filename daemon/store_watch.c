@@ -7,6 +7,9 @@
  * is young (store_index.h) is told of again when it is not any more: on pmxcfs another one may have
  * come under the same stamp, without an event where another node made it.
  *
+ * Ten thousand that come or go at once are told of over many turns of the event loop, so that no
+ * hook waits for all of them.
+ *
  * What cannot be seen is not gone: where a directory cannot be read (pmxcfs restarts) the index
  * stays, or each restart of pve-cluster would be ten thousand deletions and arrivals.
  */
@@ -17,6 +20,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
+#include "io/clock.h"
 #include "io/file.h"
 #include "store_private.h"
 
@@ -24,6 +28,7 @@ enum {
     SETTLE_MS = 150,
     RETRY_MS = 1000, /* for what cannot be looked at right now */
     ACCURACY_US = 5000,
+    TURN_US = 5000, /* of telling, per turn of the event loop: each one that is told of is read */
 };
 
 static const uint32_t FILE_EVENTS = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE |
@@ -156,7 +161,7 @@ static int dir_open(const struct store_dir *dir, int *ret_fd)
     return rc;
 }
 
-static void dir_settle_due(struct store_dir *dir)
+static void dir_settle_due(struct store_dir *dir, uint64_t until_us)
 {
     struct store_index *waiting = &dir->waiting;
     uint32_t now = store_now(dir->store);
@@ -171,7 +176,7 @@ static void dir_settle_due(struct store_dir *dir)
     for (size_t i = 0; i < waiting->n; i++) {
         struct store_item item = waiting->items[i];
 
-        if (is_due(item.due, now)) {
+        if (is_due(item.due, now) && clock_monotonic_us() < until_us) {
             if (!readable) {
                 continue; /* the rescan will see the difference when the directory is back */
             }
@@ -187,14 +192,14 @@ static void dir_settle_due(struct store_dir *dir)
     }
 }
 
-static void dir_tell_young(struct store_dir *dir)
+static void dir_tell_young(struct store_dir *dir, uint64_t until_us)
 {
     struct store_index *young = &dir->young;
     uint32_t now = store_now(dir->store);
     size_t kept = 0;
 
     for (size_t i = 0; i < young->n; i++) {
-        if (is_due(young->items[i].due, now)) {
+        if (is_due(young->items[i].due, now) && clock_monotonic_us() < until_us) {
             dir->store->changed(dir->store->userdata, young->items[i].vmid);
         } else {
             young->items[kept++] = young->items[i];
@@ -209,12 +214,13 @@ static void dir_tell_young(struct store_dir *dir)
 static int store_on_settle(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct store *store = userdata;
+    uint64_t until_us = clock_monotonic_us() + TURN_US;
 
     (void)source;
     (void)usec;
     for (size_t d = 0; d < STORE_DIRS; d++) {
-        dir_settle_due(&store->dirs[d]);
-        dir_tell_young(&store->dirs[d]);
+        dir_settle_due(&store->dirs[d], until_us);
+        dir_tell_young(&store->dirs[d], until_us);
     }
     store_arm(store);
     return 0;

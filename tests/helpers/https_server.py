@@ -28,8 +28,8 @@ class Cut(Exception):
 class Answers:
     """One method per first path component; `rest` is what follows it."""
 
-    def __init__(self, conn):
-        self.conn = conn
+    def __init__(self, conn, ended):
+        self.conn, self.ended = conn, ended
 
     def send(self, status, reason, body=b'', close=False):
         head = (f'HTTP/1.1 {status} {reason}\r\nContent-Length: {len(body)}\r\n'
@@ -75,6 +75,7 @@ class Answers:
 
     def wait(self, request, rest):
         time.sleep(int(rest) / 1000)
+        self.ended()    # first: with the answer in its hands the client may send the next one
         self.ok(request, rest)
 
     def cut(self, request, rest):
@@ -131,11 +132,18 @@ def serve(conn, log):
             counter['request'] += 1
             number = counter['request']
         note('start', number, request)
+        noted = []
+
+        def ended():
+            if not noted:
+                noted.append(True)
+                note('end', number, request)
+
         name, _, rest = request['path'].split('?')[0].removeprefix('/api2/json/').partition('/')
         try:
-            getattr(Answers(conn), name)(request, rest)
+            getattr(Answers(conn, ended), name)(request, rest)
         finally:
-            note('end', number, request)
+            ended()
 
 
 def handle(raw, context, log):

@@ -5,7 +5,7 @@ and one VM's journal cannot be read, or the disk is full and something is to be 
 is wrong with one VM, or with the disk, keeps no other VM from what it would get."""
 import json
 import os
-import subprocess
+import shutil
 import sys
 import time
 
@@ -121,6 +121,30 @@ def test_full_disk_at_the_start_of_the_daemon_is_no_reason_not_to_start():
         at_rest(node)
         contains(" ".join(node.records(105)), "dropped", "records, once there is room")
         assert not node.running(105), "a start of an hour ago was made"
+
+
+def away_with(node, how):
+    path = node.path("var/lib/pve-hwid/journal")
+    os.rename(path, path + ".old")
+    if how == "replaced":
+        os.mkdir(path)
+    shutil.rmtree(path + ".old")
+
+
+def test_journals_directory_may_go_and_another_one_come():
+    """What is written must be where the next daemon, and the hook alone, look for it."""
+    for how in ("removed", "replaced"):
+        with checked_node(qemu="stub") as node:
+            node.vm(105, imported())
+            node.start_daemon(early=0)
+            away_with(node, how)
+            node.fingerprint(105, small_fingerprint())
+            node.qm("start", "105")
+            wait_for(f"it is rewritten and runs, the directory {how}",
+                     lambda: node.running(105) and has_identity(node, 105), 30)
+            wait_for("it is written down", lambda: "started" in node.records(105))
+            equal([r for r in node.records(105) if r in ("held", "begin", "end")],
+                  ["held", "begin", "end"], "records")
 
 
 if __name__ == "__main__":

@@ -110,6 +110,19 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Turn by turn, until so many are under way. */
+static bool until_running(struct fixture *f, size_t n)
+{
+    uint64_t deadline = clock_monotonic_ms() + PATIENCE_MS;
+    struct pve_counts counts;
+
+    do {
+        pve_get_counts(f->pve, &counts);
+    } while (counts.running != n && clock_monotonic_ms() < deadline &&
+             sd_event_run(f->event, 20 * 1000) >= 0);
+    return counts.running == n;
+}
+
 /* The most requests whose line in the log has `mark` that ran at the same time. */
 static size_t most_at_once(const char *mark)
 {
@@ -191,9 +204,8 @@ static void one_change_and_a_few_reads_at_a_time(void **state)
         (void)send_request(f->pve, i % 2 == 0 ? API_PUT : API_POST, "/wait/50", &changes[i]);
         (void)send_request(f->pve, API_GET, "/wait/100", &reads[i]);
     }
-    loop_for(f->event, 30);
+    assert_true(until_running(f, 1 + MAX_READS));
     pve_get_counts(f->pve, &counts);
-    assert_int_equal(counts.running, 1 + MAX_READS);
     assert_int_equal(counts.queued_changes + counts.queued_reads + counts.running,
                      2 * MANY - answers);
     assert_true(loop_until(f->event, &answers, 2 * MANY, PATIENCE_MS));
@@ -302,6 +314,57 @@ static void the_observer_hears_what_nobody_waits_for(void **state)
     assert_int_equal(seen.got.n, 2);
 }
 
+/* To a server that is there, in the midst of calls to the one before. */
+static void other_settings_change_no_limit_and_lose_no_answer(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(settings_freep) struct settings *settings = settings_for(server.ports[HTTPS_TLS]);
+    struct seen seen = {0};
+    struct got got[4] = {0};
+    struct pve_counts counts;
+    size_t answers = 0;
+
+    pve_observe(f->pve, observe, &seen);
+    for (size_t i = 0; i < ARRAY_SIZE(got); i++) {
+        got[i].answers = &answers;
+        (void)send_request(f->pve, API_PUT, "/wait/200", &got[i]);
+    }
+    assert_true(until_running(f, 1));
+    for (unsigned i = 1; i <= 5; i++) {
+        settings->api_timeout_ms = 10000 + i;
+        assert_int_equal(pve_renew(f->pve, settings, token, NULL), 0);
+    }
+    assert_int_equal(pve_renew(f->pve, settings, "nonsense", NULL), -EINVAL);
+    pve_get_counts(f->pve, &counts);
+    assert_int_equal(counts.running, 1);
+    assert_true(loop_until(f->event, &answers, ARRAY_SIZE(got), PATIENCE_MS));
+    for (size_t i = 0; i < ARRAY_SIZE(got); i++) {
+        assert_int_equal(got[i].result, API_OK);
+        assert_int_equal(got[i].order, i + 1);
+    }
+    assert_int_equal(most_at_once("/wait/200"), 1);
+    assert_int_equal(seen.got.n, ARRAY_SIZE(got) - 1); /* not the first one's: it went before */
+}
+
+static void what_waits_is_sent_by_the_new_settings(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(settings_freep) struct settings *wrong = settings_for(1);
+    CLEANUP(settings_freep) struct settings *right = settings_for(server.ports[HTTPS_TLS]);
+    struct got first = {0};
+    struct got second = {0};
+
+    (void)send_request(f->pve, API_PUT, "/wait/200", &first);
+    assert_true(until_running(f, 1));
+    (void)send_request(f->pve, API_PUT, "/ok", &second);
+    assert_int_equal(pve_renew(f->pve, wrong, token, NULL), 0);
+    assert_true(loop_until(f->event, &second.n, 1, PATIENCE_MS));
+    assert_int_equal(first.result, API_OK);
+    assert_int_equal(second.result, API_UNREACHABLE);
+    assert_int_equal(pve_renew(f->pve, right, token, NULL), 0);
+    assert_int_equal(ask(f, API_PUT, "/ok").result, API_OK);
+}
+
 struct persistent {
     struct pve *pve;
     size_t n;
@@ -398,6 +461,8 @@ int main(void)
         CASE(a_cancelled_call_that_waits_is_never_sent),
         CASE(a_cancelled_call_under_way_keeps_its_place),
         CASE(the_observer_hears_what_nobody_waits_for),
+        CASE(other_settings_change_no_limit_and_lose_no_answer),
+        CASE(what_waits_is_sent_by_the_new_settings),
         CASE(one_who_never_gives_up_blocks_nobody),
         CASE(freeing_forgets_everything),
         CASE(a_token_of_another_form_is_refused_unquoted),

@@ -25,6 +25,9 @@ enum {
     RESCANNED_MS = 1600, /* a rescan_s of 1, and settled */
     PATIENCE_MS = 5000,
     MANY = 10000,
+    SOME = 200,
+    SLOW_MS = 2,
+    SLOW_PER_TURN = 20, /* a turn has 5 ms for them */
 };
 
 struct fixture {
@@ -35,6 +38,7 @@ struct fixture {
     size_t told; /* how often */
     uint32_t last;
     size_t of_105;
+    unsigned slow_ms; /* so long takes each of them */
 };
 
 static void note(void *userdata, uint32_t vmid)
@@ -44,6 +48,12 @@ static void note(void *userdata, uint32_t vmid)
     f->told++;
     f->last = vmid;
     f->of_105 += vmid == 105 ? 1 : 0;
+    if (f->slow_ms > 0) {
+        uint64_t end = clock_monotonic_ms() + f->slow_ms;
+
+        while (clock_monotonic_ms() < end) {
+        }
+    }
 }
 
 /* A path below the test's directory; in one of two static buffers. */
@@ -491,6 +501,33 @@ static void ten_thousand_fingerprints_cost_little(void **state)
     assert_int_equal(f->told, MANY);
 }
 
+/* Who is told reads each file: a hook must not wait for all of them. */
+static void many_at_once_are_told_of_over_many_turns(void **state)
+{
+    struct fixture *f = *state;
+    size_t most = 0;
+    uint64_t deadline;
+    char name[64];
+
+    open_store(f);
+    f->slow_ms = SLOW_MS;
+    for (int i = 0; i < SOME; i++) {
+        (void)snprintf(name, sizeof(name), "pve/pve-hwid/%d.json", 100 + i);
+        put(f, name, "{}");
+    }
+    deadline = clock_monotonic_ms() + 10 * PATIENCE_MS;
+    while (f->told < SOME && clock_monotonic_ms() < deadline) {
+        size_t before = f->told;
+
+        assert_true(sd_event_run(f->event, 20 * 1000) >= 0);
+        most = f->told - before > most ? f->told - before : most;
+    }
+    f->slow_ms = 0;
+    assert_int_equal(f->told, SOME);
+    assert_true(most <= SLOW_PER_TURN);
+    assert_int_equal(f->of_105, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -515,6 +552,7 @@ int main(void)
         CASE(odd_files_are_told_of_all_the_same),
         CASE(configurations_are_read_through_the_nodes_link),
         CASE(ten_thousand_fingerprints_cost_little),
+        CASE(many_at_once_are_told_of_over_many_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
