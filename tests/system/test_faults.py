@@ -11,8 +11,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fleet import (api_start, at_most_one_start, disks_are_whole, exit_of, fold, in_threads,
-                   ok_starts, quick_vm, say, settled, wait_task)
+from fleet import (api_start, at_most_one_start, disks_are_whole, in_threads, quick_vm, say,
+                   settled, wait_task)
 from node import PVESIM, TOKEN, machine_of, read_lines
 from tap import checked_node, disks, faults, fingerprint, run, smbios, wait_for
 
