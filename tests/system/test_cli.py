@@ -167,7 +167,8 @@ def test_apply_that_is_broken_off_goes_on():
         from node import BUILD
         differing(node)
         identity = gate(node, method="PUT", path="config", form={"smbios1": "."})
-        apply = subprocess.Popen([os.path.join(BUILD, "pve-hwid"), "apply", "--socket",
+        # Where we run in a shell's background, SIGINT is ignored, and that is inherited.
+        apply = subprocess.Popen(["env", "--default-signal=INT", os.path.join(BUILD, "pve-hwid"), "apply", "--socket",
                                   node.path("run/pve-hwid/socket"), "105"],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL)
