@@ -6,7 +6,7 @@
 /* FUZZ-SOURCES: tests/unit/driver.c tests/unit/driver_check.c tests/unit/driver_hook.c */
 /* FUZZ-SOURCES: tests/unit/fake_pve.c tests/unit/fake_pve_conf.c tests/unit/fake_pve_put.c */
 /* FUZZ-SOURCES: tests/unit/fake_pve_watch.c tests/unit/fake_faults.c tests/unit/fake_schema.c */
-/* FUZZ-SOURCES: tests/unit/fake_late.c tests/unit/fake_map.c */
+/* FUZZ-SOURCES: tests/unit/fake_late.c tests/unit/fake_map.c tests/unit/driver_journal.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

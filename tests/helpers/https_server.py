@@ -5,8 +5,9 @@
 Usage: https_server.py DIRECTORY   (with server.pem and server.key in it)
 
 Writes DIRECTORY/ports ("TLS WRONGNAME PLAIN HANGING") once it listens, and one line per request to
-DIRECTORY/log: "start|end NUMBER CONNECTION REQUEST_ON_CONNECTION METHOD PATH". Loopback only; ends
-when its stdin does. What it does is in the path, below /api2/json: see Answers.
+DIRECTORY/log: "start|end NUMBER CONNECTION REQUEST_ON_CONNECTION METHOD PATH"; the end is noted before
+an answer goes out, so that what the client does next comes behind it. Loopback only; ends when its
+stdin does. What it does is in the path, below /api2/json: see Answers.
 """
 import json
 import os
@@ -28,13 +29,14 @@ class Cut(Exception):
 class Answers:
     """One method per first path component; `rest` is what follows it."""
 
-    def __init__(self, conn, ended):
-        self.conn, self.ended = conn, ended
+    def __init__(self, conn, ends):
+        self.conn, self.ends = conn, ends
 
     def send(self, status, reason, body=b'', close=False):
         head = (f'HTTP/1.1 {status} {reason}\r\nContent-Length: {len(body)}\r\n'
                 'Content-Type: application/json;charset=UTF-8\r\n'
                 f'Connection: {"close" if close else "Keep-Alive"}\r\n\r\n')
+        self.ends()
         self.conn.sendall(head.encode() + body)
         if close:
             raise Cut
@@ -75,7 +77,13 @@ class Answers:
 
     def wait(self, request, rest):
         time.sleep(int(rest) / 1000)
-        self.ended()    # first: with the answer in its hands the client may send the next one
+        self.ok(request, rest)
+
+    def hold(self, request, rest):
+        """Until the file DIRECTORY/rest is there."""
+        end = time.monotonic() + LIMIT_S
+        while not os.path.exists(f'{sys.argv[1]}/{rest}') and time.monotonic() < end:
+            time.sleep(0.01)
         self.ok(request, rest)
 
     def cut(self, request, rest):
@@ -132,18 +140,17 @@ def serve(conn, log):
             counter['request'] += 1
             number = counter['request']
         note('start', number, request)
-        noted = []
-
-        def ended():
-            if not noted:
-                noted.append(True)
-                note('end', number, request)
-
         name, _, rest = request['path'].split('?')[0].removeprefix('/api2/json/').partition('/')
+        ended = []
+
+        def ends():
+            if not ended:
+                ended.append(True)
+                note('end', number, request)
         try:
-            getattr(Answers(conn, ended), name)(request, rest)
+            getattr(Answers(conn, ends), name)(request, rest)
         finally:
-            ended()
+            ends()
 
 
 def handle(raw, context, log):

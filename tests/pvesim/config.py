@@ -173,6 +173,8 @@ def read_raw(node, vmid, source=None):
         with open(path, "rb") as f:
             return f.read()
     except FileNotFoundError:
+        if not os.path.isdir(node.path("etc/pve/nodes")):       # pmxcfs has gone meanwhile
+            raise PveError("Connection refused\n") from None
         shown = os.path.relpath(path, node.path("etc/pve"))
         raise PveError(f"Configuration file '{shown}' does not exist\n") from None
 

@@ -10,6 +10,8 @@ Rules are objects in a list, read anew whenever the file changes:
     action        what happens:
 
     delay         (seconds) then it goes on
+    hang          (until: a name) it goes on once ROOT/pvesim/NAME is there, at the latest after
+                  HANG_MAX seconds: for a test in which something has to come before it
     status        (status, message) instead of handling it
     drop          the connection is closed, nothing is done
     applied-then-lost  handled, then closed without an answer
@@ -39,6 +41,7 @@ import time
 from node import PveError
 
 ENDLESS = 8 << 20
+HANG_MAX = 60
 SPOILED = {"truncated", "cut", "garbage", "wrong-shape", "not-http", "endless"}
 
 
@@ -64,21 +67,19 @@ class Faults:
                 if nth is None or self.seen[i] in (nth if isinstance(nth, list) else [nth]):
                     found.append((i, rule))
         for i, rule in found:
-            self.node.record("injected", {"t": time.monotonic(), "action": rule["action"],
-                                          "rule": i, "method": method, "path": path})
+            self.node.record("injected", {"t": time.monotonic(), "action": rule["action"], "rule": i,
+                                          "until": rule.get("until"), "method": method, "path": path})
         return [rule for _, rule in found]
 
     def _reload(self):
         try:
-            stat = os.stat(self.path)
+            with open(self.path, encoding="utf-8") as f:
+                stat = os.fstat(f.fileno())     # of that very file: it may be replaced meanwhile
+                stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+                if stamp != self.stamp:
+                    self.rules, self.stamp, self.seen = json.load(f), stamp, {}
         except FileNotFoundError:
             self.stamp, self.rules = None, []
-            return
-        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if stamp != self.stamp:
-            with open(self.path, encoding="utf-8") as f:
-                self.rules = json.load(f)
-            self.stamp, self.seen = stamp, {}
 
 
 def _fits(rule, method, path, params, token):
@@ -99,6 +100,8 @@ def before(node, faults, path):
         action = fault["action"]
         if action == "delay":
             time.sleep(fault["seconds"])
+        elif action == "hang":
+            hang(node, fault["until"])
         elif action == "hold-lock":
             hold_lock(node, path, fault["seconds"])
         elif action == "kill" and fault.get("when", "before") == "before":
@@ -111,6 +114,12 @@ def before(node, faults, path):
             inside = {"writes": fault.get("writes", 1),
                       "message": fault.get("message", "storage 'local' is not online")}
     return inside
+
+
+def hang(node, until):
+    end = time.monotonic() + HANG_MAX
+    while not os.path.exists(node.path(f"pvesim/{until}")) and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def hold_lock(node, path, seconds):

@@ -70,9 +70,10 @@ def wait_for(what, condition, limit=15.0, every=0.02):
 
 
 def read_lines(path):
+    """Of JSON lines those that are whole: the last one may be on its way to the disk."""
     try:
         with open(path, encoding="utf-8") as f:
-            return [json.loads(line) for line in f if line.strip()]
+            return [json.loads(line) for line in f if line.strip() and line.endswith("\n")]
     except FileNotFoundError:
         return []
 
@@ -110,6 +111,7 @@ class Node:
         self.root = tempfile.mkdtemp(prefix="hwid-", dir="/tmp")
         self.settings = dict(settings or {})
         self.server = self.daemon = None
+        self.gates = []
         self.daemon_ends = 0
         self.daemon_log = os.path.join(self.root, "daemon.log")
         self.secret, self.root_secret = TEMPLATES.copy_to(self.root, name, qemu)

@@ -19,7 +19,8 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from node import BUILD, MAC, SERIAL, UUID, Node, machine_of, wait_for  # noqa: E402  (the path had to be set first)
+from node import (BUILD, MAC, SERIAL, UUID, Node, machine_of, read_lines,  # noqa: E402  (the path had to be set first)
+                  wait_for)
 
 # Leaks and undefined behaviour end a program with a code of their own, so that a test fails.
 os.environ.setdefault("ASAN_OPTIONS", "exitcode=99")
@@ -29,6 +30,12 @@ SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitiz
 
 # VM 105, as an import that takes the text for the bytes writes it.
 UUID_RFC = "564d1a9b-0011-2233-4455-66778899aabb"
+
+
+# What a hook may take as it is seen from outside, in seconds: the two that it has, and what a busy
+# machine needs to start programs. That the two are kept exactly is for tests/test_hook; what the system
+# tests hold back would take longer than this.
+HOOK_LIMIT = 5.0
 
 
 class Skip(Exception):
@@ -136,6 +143,57 @@ def at_rest(node, seconds=1.0):
 def faults(node, *rules):
     import json
     node.write("pvesim/faults.json", json.dumps(list(rules)))
+
+
+class Gate:
+    """A request that hangs until the test lets it go: what has to come before its answer comes before
+    it, however slow the machine is. `rule` is what a fault says; Gates count from 1 in each node.
+
+        gate = Gate(node, method="PUT", path="/105/config", nth=3)
+        faults(node, gate.rule)
+        ...; gate.reached(); ...; gate.open()
+
+    One that is not opened keeps its request for good: to the daemon it is lost on its way."""
+
+    def __init__(self, node, **rule):
+        self.node, self.name = node, f"gate-{len(node.gates) + 1}"
+        node.gates.append(self.name)
+        self.rule = {"token": "daemon$", "action": "hang", "until": self.name, **rule}
+
+    def reached(self, limit=30):
+        wait_for(f"a request that hangs: {self.rule}", lambda: any(
+            i["until"] == self.name for i in read_lines(self.node.path("pvesim/injected.jsonl"))), limit,
+            every=0.005)
+
+    def open(self):
+        self.node.write(f"pvesim/{self.name}", "")
+
+
+def gate(node, **rule):
+    """One Gate and no other fault."""
+    made = Gate(node, **rule)
+    faults(node, made.rule)
+    return made
+
+
+class WaitingSnippet:
+    """Somebody's hookscript local:snippets/NAME, which stays in pre-start until the test lets it go."""
+
+    def __init__(self, node, name):
+        self.there, self.go = node.path(f"{name}.there"), node.path(f"{name}.go")
+        node.write(f"var/lib/vz/snippets/{name}", f"""#!/bin/sh
+[ "$2" = pre-start ] || exit 0
+: >{self.there}
+n=0
+until [ -e {self.go} ] || [ $n = 600 ]; do n=$((n + 1)); sleep 0.05; done
+""", 0o755)
+
+    def reached(self):
+        wait_for("the hookscript is run", lambda: os.path.exists(self.there), 30)
+
+    def open(self):
+        with open(self.go, "w", encoding="ascii"):
+            pass
 
 
 def all_logs(node):

@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tap import (at_rest, changing, checked_node, contains, differs_no_more, equal, faults,
-                 fingerprint, imported, lacks, run, wait_for)
+                 fingerprint, gate, imported, lacks, run, wait_for)
 
 
 def differing(node, **more):
@@ -166,14 +166,16 @@ def test_apply_that_is_broken_off_goes_on():
         import subprocess
         from node import BUILD
         differing(node)
-        faults(node, {"method": "PUT", "path": "config", "action": "delay", "seconds": 0.4})
-        apply = subprocess.Popen([os.path.join(BUILD, "pve-hwid"), "apply", "--socket",
+        identity = gate(node, method="PUT", path="config", form={"smbios1": "."})
+        # Where we run in a shell's background, SIGINT is ignored, and that is inherited.
+        apply = subprocess.Popen(["env", "--default-signal=INT", os.path.join(BUILD, "pve-hwid"), "apply", "--socket",
                                   node.path("run/pve-hwid/socket"), "105"],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL)
-        wait_for("the probe", lambda: changing(node, 105))
+        identity.reached()
         apply.send_signal(signal.SIGINT)
-        apply.wait(10)
+        apply.wait(15)
+        identity.open()
         wait_for("the end", lambda: node.records(105)[-1:] == ["end"])
         differs_no_more(node, 105)
 

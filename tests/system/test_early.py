@@ -5,8 +5,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (UUID, at_rest, changing, checked_node, contains, equal, fingerprint, has_identity,
-                 imported, lacks, run, small_fingerprint, smbios, starts_by_us, wait_for)
+from tap import (UUID, at_rest, changing, checked_node, contains, disks, equal, fingerprint, gate,
+                 has_identity, imported, lacks, run, small_fingerprint, smbios, starts_by_us, wait_for)
 
 
 def rewritten(node, vmid=105):
@@ -163,12 +163,12 @@ def test_reboot_with_a_difference_ends_rewritten():
 def test_start_right_into_an_early_rewrite_is_held_and_made_up_for():
     with checked_node() as node:
         node.vm(105, imported(), disks=("scsi0=64M", "scsi1=32M"))
-        from tap import disks, faults, puts
-        faults(node, {"method": "PUT", "path": "config", "action": "delay", "seconds": 0.7})
+        identity = gate(node, method="PUT", path="config", form={"smbios1": "."})
         node.fingerprint(105, fingerprint(disks=disks(2)))
         node.start_daemon()
-        wait_for("the first probe", lambda: puts(node, 105))
+        identity.reached()
         task = node.qm("start", "105")
+        identity.open()
         assert task.returncode != 0, "the start went into a half-done configuration"
         contains(task.stdout, "being changed by pve-hwid right now", "task log")
         wait_for("the VM runs", lambda: node.running(105), 25)

@@ -7,14 +7,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fleet import (api_start, at_most_one_start, disks_are_whole, in_threads, journal, ok_starts,
                    quick_vm, say, settled, shim, wait_task)
 from node import PRIVS, TOKEN
 from tap import (Skip, all_logs, at_rest, changing, checked_node, contains, disks, equal, faults,
-                 fingerprint, has_identity, lacks, run, wait_for)
+                 fingerprint, gate, has_identity, lacks, run, wait_for)
 
 FINGERPRINT = fingerprint(disks=disks(2), nics=None)
 SETTINGS = {"lock_patience_s": 3, "start_patience_s": 5}
@@ -25,6 +24,17 @@ def prepare(node, vmid=105, **settings):
     quick_vm(node, vmid)
     node.fingerprint(vmid, FINGERPRINT)
     node.start_daemon(**{"early": 0, **SETTINGS, **settings})
+
+
+def start_until(node, records):
+    """A start is held and made up for until so many records are in the journal; the Gate at which the
+    daemon then stands (after the hold it asks for the digest once, and before each step again), and the
+    start's UPID."""
+    digest = gate(node, method="GET", path="/105/config", nth=records)
+    upid = api_start(node, 105)
+    digest.reached()
+    equal(len(journal(node, 105)), records, "records")
+    return digest, upid
 
 
 def start(node, vmid=105):
@@ -124,13 +134,10 @@ def full_from(when):
     """The disk becomes full (or read-only) when so many records are in the journal: the hold is
     written, and what was begun is carried through; or nothing is begun, and the VM is started."""
     with checked_node(qemu="stub") as node, SmallDisk(node) as disk:
-        prepare(node, api_timeout_ms=20000)
-        faults(node, {"token": "daemon$", "method": "PUT", "action": "delay", "seconds": 0.5},
-               {"token": "daemon$", "method": "GET", "path": "/105/config", "action": "delay",
-                "seconds": 0.3})
-        upid = api_start(node, 105)
-        wait_for(f"{when} records", lambda: len(journal(node, 105)) >= when, 30, every=0.002)
+        prepare(node)
+        digest, upid = start_until(node, when)
         disk.fill_after(node, 105)
+        digest.open()
         wait_task(node, upid)
         wait_for("it runs", lambda: node.running(105), LIMIT)
         disks_are_whole(node, 105)
@@ -161,11 +168,9 @@ def test_quorum_lost_after_the_hold():
     """Nothing can be written, nor started: that is told, and made up for once there is quorum."""
     with checked_node(qemu="stub") as node:
         prepare(node)
-        faults(node, {"token": "daemon$", "method": "GET", "path": "/105/config", "nth": 1,
-                      "action": "delay", "seconds": 1})
-        upid = api_start(node, 105)
-        wait_for("the hold", lambda: journal(node, 105), 30, every=0.002)
+        digest, upid = start_until(node, 1)
         set_quorum(node, False)
+        digest.open()
         wait_task(node, upid)
         wait_for("it is told", lambda: "VM 105 is DOWN" in node.log_text(), LIMIT)
         contains(node.log_text(), "no quorum", "the daemon's log")
@@ -191,18 +196,21 @@ def test_no_quorum_when_a_fingerprint_is_dropped():
         disks_are_whole(node, 105)
 
 
+def refused_requests(node):
+    return [r for r in node.requests() if r["status"] != 200]
+
+
 def test_etc_pve_gone_for_a_while_forgets_nothing():
     """pmxcfs is restarted in the middle of a rewrite: /etc/pve is an empty folder meanwhile."""
     with checked_node(qemu="stub") as node:
         prepare(node, lock_patience_s=60)
-        faults(node, {"token": "daemon$", "method": "GET", "path": "/105/config", "nth": 2,
-                      "action": "delay", "seconds": 1})
-        upid = api_start(node, 105)
-        wait_for("the rewrite", lambda: len(journal(node, 105)) >= 2, 30, every=0.002)
+        digest, upid = start_until(node, 2)
         ca = node.read("etc/pve/pve-root-ca.pem")
         os.rename(node.path("etc/pve"), node.path("etc/pve.away"))
         os.mkdir(node.path("etc/pve"))
-        time.sleep(4)
+        digest.open()
+        before = len(refused_requests(node))
+        wait_for("it was tried a few times", lambda: len(refused_requests(node)) >= before + 3, LIMIT)
         assert journal(node, 105)[-1]["type"] not in ("dropped", "started"), journal(node, 105)[-1]
         os.rmdir(node.path("etc/pve"))
         os.rename(node.path("etc/pve.away"), node.path("etc/pve"))
@@ -230,11 +238,9 @@ def clock_jumps(before, after):
         quick_vm(node, 105)
         node.fingerprint(105, FINGERPRINT)
         node.start_daemon(early=0, wrapper=shim(CLOCK_FILE=clock))
-        faults(node, {"token": "daemon$", "method": "GET", "path": "/105/config", "nth": [1, 2],
-                      "action": "delay", "seconds": 0.7})
-        upid = api_start(node, 105)
-        wait_for("the hold", lambda: journal(node, 105), 30, every=0.002)
+        digest, upid = start_until(node, 1)
         node.write("clock", f"{after}\n")
+        digest.open()
         wait_task(node, upid)
         ends_rewritten(node)
         times = [r["time"] for r in journal(node, 105)]
@@ -313,20 +319,37 @@ def test_expired_token_is_named():
         lacks(all_logs(node), node.secret, "the daemon's log")
 
 
-def test_token_that_expires_in_the_middle():
+def ends_as_it_was(node):
+    wait_for("it runs and nothing is open or owed", lambda: node.running(105) and settled(node, 105), LIMIT)
+    contains(node.log_text(), "nothing of it is left", "the daemon's log")
+    assert "scsi1" in node.conf(105), node.conf(105)
+    disks_are_whole(node, 105)
+    at_most_one_start(node, 105)
+
+
+def expires_before(path, nth, told, ends):
+    """The nth GET of `path` is let through; what comes after it meets a token that has expired."""
     with checked_node(qemu="stub") as node:
         prepare(node)
-        faults(node, {"token": "daemon$", "method": "GET", "path": "/105/config", "nth": 2,
-                      "action": "delay", "seconds": 1})
+        before = gate(node, method="GET", path=path, nth=nth)
         upid = api_start(node, 105)
-        wait_for("the rewrite", lambda: len(journal(node, 105)) >= 2, 30, every=0.002)
+        before.reached()
+        contains(node.records(105), "begin", "records")
         expire(node)
+        before.open()
         wait_task(node, upid)
-        wait_for("it is told", lambda: "VM 105 is DOWN" in node.log_text(), LIMIT)
+        wait_for("it is told", lambda: told in node.log_text(), LIMIT)
         contains(node.log_text(), "PVE does not accept the API token", "the daemon's log")
         disks_are_whole(node, 105)
         change_token(node, lambda token: token.update(expire=0))
-        ends_rewritten(node)
+        ends(node)
+
+
+def test_token_that_expires_in_the_middle():
+    """Before a look: the rewrite goes on when the token is good again. Before a change itself: that one
+    was refused, so the VM is started as it is, which is told."""
+    in_threads([lambda: expires_before("/105/status/current", 3, "VM 105 is DOWN", ends_rewritten),
+                lambda: expires_before("/105/config", 2, "PVE does not tell what is left of it", ends_as_it_was)])
 
 
 def without(privilege):
@@ -349,11 +372,9 @@ def taken_in_the_middle(privilege):
     """It is there at the hold and gone when it is needed: PVE's own words, and the command."""
     with checked_node(qemu="stub") as node:
         prepare(node)
-        faults(node, {"token": "daemon$", "method": "GET", "path": "/105/config", "nth": 1,
-                      "action": "delay", "seconds": 1})
-        upid = api_start(node, 105)
-        wait_for("the hold", lambda: journal(node, 105), 30, every=0.002)
+        digest, upid = start_until(node, 1)
         grant(node, [p for p in PRIVS.split(",") if p != privilege])
+        digest.open()
         wait_task(node, upid)
         wait_for("it runs, or it is said why not", lambda: node.running(105) or
                  "VM 105 is DOWN" in node.log_text(), LIMIT)

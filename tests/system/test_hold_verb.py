@@ -4,13 +4,13 @@
 what was begun is ended; every hold is in the journal, whoever noticed it first."""
 import json
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import TOKEN
 from tap import (UUID_RFC, at_rest, changing, checked_node, contains, differs_no_more, disks, equal,
-                 faults, fingerprint, has_identity, imported, lacks, run, small_fingerprint, smbios,
-                 starts_by_us, wait_for)
+                 faults, fingerprint, gate, has_identity, imported, lacks, run, smbios, starts_by_us,
+                 wait_for)
 
 CLUSTER = "etc/pve/pve-hwid/105.hold"
 LOCAL = "etc/pve-hwid/fingerprints/105.hold"
@@ -255,11 +255,10 @@ def test_what_was_begun_is_ended():
     with checked_node() as node:
         node.vm(105, imported(), disks=("scsi0=64M", "scsi1=64M"))
         node.start_daemon()
-        faults(node, {"method": "PUT", "path": "/qemu/105/config", "action": "delay",
-                      "seconds": 1.0})
+        move = gate(node, method="PUT", path="/qemu/105/config", form={"delete": "scsi1"})
         node.fingerprint(105, fingerprint(disks=disks(2)), cluster=True)
-        wait_for("the first step is done", lambda: "step" in node.records(105), 30)
-        import signal
+        move.reached()
+        contains(node.records(105), "step", "records")
         node.stop_daemon(signal.SIGKILL)
         faults(node)
         verb(node, "hold", "105")
@@ -278,12 +277,12 @@ def test_a_start_that_was_stopped_is_made_in_spite_of_a_hold():
         node.start_daemon(early=0)
         wait_for("the machines are known", lambda: node.requests("GET"))
         node.fingerprint(105, fingerprint(), cluster=True)
-        # The rewrite waits for the status that this answers late; meanwhile the hold comes.
-        faults(node, {"method": "GET", "path": "/qemu/105/config", "action": "delay",
-                      "seconds": 2.0, "nth": 1})
+        digest = gate(node, method="GET", path="/qemu/105/config", nth=1)    # before the rewrite
         task = node.qm("start", "105")
         assert task.returncode != 0, "the start was not stopped"
+        digest.reached()
         verb(node, "hold", "105")
+        digest.open()
         wait_for("it runs", lambda: node.running(105), 30)
         wait_for("the debt is paid", lambda: "started" in node.records(105), 30)
         untouched_identity(node)

@@ -2,18 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What happens when something else comes in between: another start, another fingerprint, somebody's
 pending changes, a VM that goes, a crowd of curious users."""
+import concurrent.futures
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (MAC, Skip, at_rest, checked_node, contains, equal, faults, fingerprint,
-                 has_identity, imported, lacks, puts, run, small_fingerprint, starts_by_us,
-                 wait_for)
+from tap import (MAC, Skip, WaitingSnippet, at_rest, checked_node, contains, equal, faults,
+                 fingerprint, gate, has_identity, imported, lacks, puts, run, small_fingerprint,
+                 starts_by_us, wait_for)
+from test_stuck import stuck, vanish
 
 OTHER_NIC = {"nics": [{"model": "e1000e", "mac": MAC}]}
 
@@ -22,17 +23,9 @@ def exits(node):
     return [c["exit"] for c in node.hook_calls() if c["phase"] == "pre-start"]
 
 
-def stuck(node):
-    node.vm(105, imported())
-    path = node.path("var/lib/vz/images/105/" +
-                     node.conf(105)["scsi0"].split(",")[0].partition("/")[2])
-    node.fingerprint(105, fingerprint())
-    faults(node, {"method": "PUT", "path": "/qemu/105/config", "nth": 3, "action": "delay",
-                  "seconds": 1.5})
-    node.start_daemon()
-    wait_for("probe and identity", lambda: len(puts(node, 105)) == 2)
-    os.rename(path, path + ".away")
-    wait_for("the journal says stuck", lambda: "stuck" in node.records(105), 25)
+def stuck_early(node):
+    path = vanish(node, hold=False)
+    stuck(node)
     return path
 
 
@@ -81,12 +74,11 @@ def test_fingerprint_changed_during_the_rewrite():
     with checked_node() as node:
         node.vm(105, imported())
         node.fingerprint(105, fingerprint())
-        faults(node, {"method": "PUT", "path": "/qemu/105/config", "nth": 2, "action": "delay",
-                      "seconds": 1.5})
+        identity = gate(node, method="PUT", path="/qemu/105/config", nth=2)
         node.start_daemon()
-        wait_for("the first PUT", lambda: len(puts(node, 105)) >= 1)
-        time.sleep(0.4)
+        identity.reached()
         node.fingerprint(105, fingerprint(**OTHER_NIC))
+        identity.open()
         wait_for("the new card", lambda: node.conf(105)["net0"].startswith("e1000e="))
         wait_for("end", lambda: node.journal(105)[-1].get("outcome") == "done")
 
@@ -108,10 +100,10 @@ def test_pending_changes_of_the_administrator_survive_a_crash():
         node.fingerprint(105, fingerprint(disks=None, smbios=None, machine=None))
         node.set_conf(105, node.read(node.conf_path(105)) +
                       "\n[PENDING]\nnet0: virtio=BC:24:11:00:00:69,bridge=vmbr0,tag=77\n")
-        faults(node, {"method": "GET", "path": "/qemu/105/config", "nth": [2, 3, 4],
-                      "action": "delay", "seconds": 3})
+        first_step = gate(node, method="GET", path="/qemu/105/config", nth=2)
         node.start_daemon()
-        wait_for("the intent", lambda: "begin" in node.records(105))
+        first_step.reached()
+        assert "begin" in node.records(105), node.records(105)
         node.stop_daemon(signal.SIGKILL)
         faults(node)
         node.start_daemon()
@@ -125,29 +117,37 @@ def test_apply_meets_a_start_that_nobody_tells_us_of():
     with checked_node() as node:
         node.vm(105, imported(), hook=False)
         node.fingerprint(105, fingerprint(disks=None))
-        node.write("var/lib/vz/snippets/mine", '#!/bin/sh\n[ "$2" = pre-start ] && sleep 3\nexit 0\n',
-                   0o755)
+        hook = WaitingSnippet(node, "mine")
         node.set_conf(105, node.read(node.conf_path(105)).replace(
             "boot:", "hookscript: local:snippets/mine\nboot:"))
         node.start_daemon(early=0)
-        start = threading.Thread(target=node.qm, args=("start", "105"))
-        start.start()
-        time.sleep(1)
-        equal(node.hwid("apply", "105").returncode, 4, "exit code of apply")
-        start.join()
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            start = pool.submit(node.qm, "start", "105")
+            hook.reached()
+            apply = pool.submit(node.hwid, "apply", "105")
+            wait_for("apply has looked at it", lambda: [r for r in node.requests("GET")
+                                                        if r["path"].endswith("/105/config")])
+            hook.open()
+            equal(apply.result().returncode, 4, "exit code of apply")
+            start.result()
         assert node.running(105)
         equal(puts(node, 105), [], "changes")
+
+
+def looks(node):
+    return len([r for r in node.requests("GET") if r["path"].endswith("/105/status/current")])
 
 
 def test_stuck_and_started_all_the_same():
     """The administrator takes our hook off and starts it: nothing is plugged into what runs."""
     with checked_node() as node:
-        path = stuck(node)
+        path = stuck_early(node)
         os.rename(path + ".away", path)
         node.qm("set", "105", "--delete", "hookscript", check=True)
         node.qm("start", "105", check=True)
-        before = len(puts(node, 105))
-        time.sleep(33)
+        before, looked = len(puts(node, 105)), looks(node)
+        wait_for("it is looked at again", lambda: looks(node) > looked, 60, every=0.2)
+        at_rest(node)
         equal(puts(node, 105)[before:], [], "changes to a running VM")
         node.qm("stop", "105", check=True)
         wait_for("the disk is back", lambda: "scsi0" in node.conf(105), 40, every=0.2)
@@ -156,7 +156,7 @@ def test_stuck_and_started_all_the_same():
 def test_gone_while_stuck_is_forgotten():
     """Another VM of that number keeps what it has."""
     with checked_node() as node:
-        stuck(node)
+        stuck_early(node)
         os.unlink(node.path(node.conf_path(105)))
         wait_for("the end", lambda: node.records(105)[-1] == "end", 40, every=0.2)
         at_rest(node, 2)
@@ -164,7 +164,7 @@ def test_gone_while_stuck_is_forgotten():
 
 def test_fingerprint_removed_while_a_disk_is_nowhere():
     with checked_node() as node:
-        path = stuck(node)
+        path = stuck_early(node)
         os.rename(path + ".away", path)
         os.unlink(node.path("etc/pve-hwid/fingerprints/105.json"))
         node.qm("set", "105", "--name", "other", check=True)   # carries the deletion out
@@ -176,12 +176,13 @@ def test_somebody_is_faster_with_the_start():
     with checked_node() as node:
         node.vm(105, imported())
         node.fingerprint(105, fingerprint())
-        faults(node, {"method": "POST", "path": "/status/start", "nth": 1, "action": "delay",
-                      "seconds": 1.5})
+        ours = gate(node, method="POST", path="/status/start", nth=1)
         node.start_daemon(early=0)
         node.qm("start", "105")
-        wait_for("our start", lambda: "start" in node.records(105))
+        ours.reached()
+        equal(node.records(105)[-1], "start", "last record")
         equal(node.qm("start", "105").returncode, 0, "start")
+        ours.open()
         wait_for("the journal", lambda: node.records(105)[-1] == "dropped")
         lacks(node.log_text(), "DOWN", "the daemon's log")
 

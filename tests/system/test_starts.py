@@ -10,11 +10,11 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fleet import (api_start, at_most_one_start, disks_are_whole, exit_of, fold, journal, ok_starts,
+from fleet import (api_start, at_most_one_start, disks_are_whole, fold, journal, ok_starts,
                    quick_vm, settled, wait_task)
 from node import PVESIM
 from tap import (UUID, at_rest, changing, checked_node, contains, disks, equal, faults, fingerprint,
-                 has_identity, lacks, run, start_tasks, wait_for)
+                 gate, has_identity, lacks, run, start_tasks, wait_for)
 
 FINGERPRINT = fingerprint(disks=disks(2), nics=None)
 LIMIT = 40
@@ -277,15 +277,17 @@ def test_linked_clone_with_a_fingerprint_of_its_own_moves_its_disk():
 
 # --- what becomes of the VM meanwhile ---------------------------------------------------------------
 
-def in_between(node, act, nth=1, records=1, **settings):
-    """act() once so many records are in the journal and the daemon's next look at the digest hangs."""
-    prepare(node, **settings)
-    faults(node, {"token": "daemon$", "method": "GET", "path": "/105/config", "nth": nth,
-                  "action": "delay", "seconds": 2.5})
+def in_between(node, act, records=1):
+    """act() when so many records are in the journal: the daemon's next look at the digest hangs meanwhile
+    (after the hold it asks for it once, and before each step again)."""
+    prepare(node)
+    digest = gate(node, method="GET", path="/105/config", nth=records)
     upid = api_start(node, 105)
-    wait_for("the instant", lambda: len(journal(node, 105)) >= records, 30, every=0.005)
+    digest.reached()
+    equal(len(journal(node, 105)), records, "records")
     wait_task(node, upid)
     act()
+    digest.open()
 
 
 def move_away(node):
@@ -309,7 +311,7 @@ def test_moved_away_between_hook_and_rewrite():
 def test_moved_away_between_two_steps_and_back_again():
     """Each state between two steps is a VM that can start; back here, the rest is done."""
     with checked_node(qemu="stub") as node:
-        in_between(node, lambda: move_away(node), nth=3, records=3)
+        in_between(node, lambda: move_away(node), records=3)
         wait_for("nothing is open or owed", lambda: settled(node, 105), LIMIT)
         moved = node.path("etc/pve/nodes/pve2/qemu-server/105.conf")
         contains(node.read("etc/pve/nodes/pve2/qemu-server/105.conf"), UUID, "what was moved")
@@ -336,7 +338,7 @@ def test_destroyed_between_hook_and_rewrite():
 
 def test_destroyed_between_two_steps():
     with checked_node(qemu="stub") as node:
-        in_between(node, lambda: destroy(node), nth=3, records=3)
+        in_between(node, lambda: destroy(node), records=3)
         wait_for("nothing is open or owed", lambda: settled(node, 105), LIMIT)
         at_rest(node)
         equal(ok_starts(node, 105), [], "starts by us")
@@ -351,36 +353,34 @@ def another_machine(node):
     return node.read(node.conf_path(105))
 
 
+def used_again(node):
+    """Destroyed while the daemon is dead, its number used again for another machine: a daemon that comes
+    back then leaves that one alone."""
+    faults(node)
+    destroy(node)
+    fresh = another_machine(node)
+    node.start_daemon()
+    wait_for("nothing is open or owed", lambda: settled(node, 105), LIMIT)
+    at_rest(node)
+    equal(node.read(node.conf_path(105)), fresh, "configuration of the other machine")
+    equal(start_tasks(node, 105)[1:], [], "starts but the one that was stopped")
+    assert not node.running(105), "the other machine was started"
+
+
 def test_vmid_used_again_inherits_no_debt_and_no_change():
-    """Destroyed in the middle while the daemon is dead, its number used again for another machine."""
     with checked_node(qemu="stub") as node:
-        in_between(node, node.stop_daemon, nth=3, records=3)
+        in_between(node, node.stop_daemon, records=3)
         equal(fold(journal(node, 105)), (True, True), "what is open and owed")
-        faults(node)
-        destroy(node)
-        fresh = another_machine(node)
-        node.start_daemon()
-        wait_for("nothing is open or owed", lambda: settled(node, 105), LIMIT)
-        at_rest(node)
+        used_again(node)
         contains(node.log_text(), "was given to another machine", "the daemon's log")
-        equal(node.read(node.conf_path(105)), fresh, "configuration of the other machine")
-        equal(ok_starts(node, 105), [], "starts by us")
-        assert not node.running(105), "the other machine was started"
 
 
 def test_vmid_used_again_before_anything_was_begun():
     """The same with nothing in the journal but the hold."""
     with checked_node(qemu="stub") as node:
-        in_between(node, node.stop_daemon, nth=1, records=1)
+        in_between(node, node.stop_daemon)
         equal([r["type"] for r in journal(node, 105)], ["held"], "records")
-        faults(node)
-        destroy(node)
-        fresh = another_machine(node)
-        node.start_daemon()
-        wait_for("nothing is owed", lambda: settled(node, 105), LIMIT)
-        at_rest(node)
-        equal(node.read(node.conf_path(105)), fresh, "configuration of the other machine")
-        equal(start_tasks(node, 105)[1:], [], "starts but the one that was stopped")
+        used_again(node)
 
 
 if __name__ == "__main__":

@@ -6,23 +6,24 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (UUID, checked_node, contains, equal, faults, fingerprint, imported, lacks, puts,
-                 run, smbios, starts_by_us, wait_for)
+from tap import (UUID, Gate, checked_node, contains, equal, faults, fingerprint, imported, lacks,
+                 puts, run, smbios, starts_by_us, wait_for)
 
 
-def vanish(node, hold):
+def vanish(node, hold, *more_faults):
     """A VM whose image goes away while the PUT that moves it is on its way; its path."""
     node.vm(105, imported())
     path = node.path("var/lib/vz/images/105/" +
                      node.conf(105)["scsi0"].split(",")[0].partition("/")[2])
     node.fingerprint(105, fingerprint())
-    faults(node, {"method": "PUT", "path": "/qemu/105/config", "nth": 3, "action": "delay",
-                  "seconds": 1.5})
+    move = Gate(node, method="PUT", path="/qemu/105/config", nth=3)     # after probe and identity
+    faults(node, move.rule, *more_faults)
     node.start_daemon(early=0 if hold else 1)
     if hold:
         assert node.qm("start", "105").returncode != 0, "the start went through"
-    wait_for("probe and identity", lambda: len(puts(node, 105)) == 2)
+    move.reached()
     os.rename(path, path + ".away")
+    move.open()
     return path
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import checked_node, contains, equal, lacks, puts, run, starts_by_us, wait_for
+from tap import Gate, checked_node, contains, equal, lacks, puts, run, starts_by_us, wait_for
 from test_stuck import bring_back, stuck, vanish
 
 
@@ -74,8 +74,10 @@ def test_hook_alone_refuses_it_too_and_the_next_daemon_puts_the_disk_back():
 def test_hook_alone_refuses_before_the_journal_says_stuck():
     """Killed in the call itself: the journal has its beginning and no word of how it went."""
     with checked_node() as node:
-        path = vanish(node, hold=True)
-        wait_for("the deletion is pending", lambda: "delete: scsi0" in node.read(node.conf_path(105)), 25)
+        revert = Gate(node, method="PUT", path="/qemu/105/config", nth=4)
+        path = vanish(node, True, revert.rule)
+        revert.reached()
+        contains(node.read(node.conf_path(105)), "delete: scsi0", "configuration")
         node.stop_daemon(signal.SIGKILL)
         lacks(" ".join(node.records(105)), "stuck", "journal")
         refused_alone(node)

@@ -4,11 +4,13 @@
 by itself; refused where somebody else has changed something since; ended after a crash."""
 import os
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from node import BUILD
 from tap import (MAC, UUID, at_rest, changing, checked_node, contains, differs_no_more, disks, equal, faults,
-                 fingerprint, has_identity, imported, lacks, puts, run, small_fingerprint, smbios, starts_by_us, wait_for)
+                 fingerprint, gate, has_identity, imported, puts, run, small_fingerprint, smbios, starts_by_us, wait_for)
 
 HOLD = "etc/pve/pve-hwid/105.hold"
 
@@ -239,44 +241,38 @@ def test_two_change_sets_are_undone_one_after_the_other():
         equal(whole(node), first, "after both")
 
 
+def undo_up_to_its_second_move(node):
+    """(process, gate, configuration from before): the undo of two disks, one of which is back."""
+    before = rewritten(node, fingerprint(disks=disks(2)), vm_disks=("scsi0=64M", "scsi1=64M"))
+    move = gate(node, method="PUT", path="/qemu/105/config", form={"delete": "sata0"})
+    undo = subprocess.Popen(
+        [os.path.join(BUILD, "pve-hwid"), "undo", "--socket", node.path("run/pve-hwid/socket"),
+         "--config", node.path("etc/pve-hwid/pve-hwid.conf"), "105"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    move.reached()
+    records = node.journal(105)
+    begun = max(i for i, r in enumerate(records) if "undoes" in r)
+    assert any(r["type"] == "step" for r in records[begun:]), records
+    return undo, move, before
+
+
 def test_a_start_meanwhile_waits_for_the_undo():
     with checked_node() as node:
-        before = rewritten(node, fingerprint(disks=disks(2)), vm_disks=("scsi0=64M", "scsi1=64M"))
-        faults(node, {"method": "PUT", "path": "/qemu/105/config", "action": "delay", "seconds": 0.7})
-        import subprocess
-        from node import BUILD
-        undo = subprocess.Popen(
-            [os.path.join(BUILD, "pve-hwid"), "undo", "--socket", node.path("run/pve-hwid/socket"),
-             "--config", node.path("etc/pve-hwid/pve-hwid.conf"), "105"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        wait_for("it has begun", lambda: [r for r in node.journal(105) if "undoes" in r], 30)
+        undo, move, before = undo_up_to_its_second_move(node)
         task = node.qm("start", "105")
+        assert task.returncode != 0, "the start went into a half-done configuration"
+        contains(task.stdout + task.stderr, "75", "task")
+        move.open()
         out = undo.communicate(timeout=60)[0]
         equal(undo.returncode, 0, out)
-        if task.returncode != 0:                       # it came in between, and was stopped on purpose
-            contains(task.stdout + task.stderr, "75", "task")
-            wait_for("it runs", lambda: node.running(105), 30)
-            equal(len(starts_by_us(node, 105)), 1, "starts by us")
+        wait_for("it runs", lambda: node.running(105), 30)
+        equal(len(starts_by_us(node, 105)), 1, "starts by us")
         equal(whole(node), before, "configuration")
 
 
 def test_a_daemon_that_is_killed_ends_it():
     with checked_node() as node:
-        before = rewritten(node, fingerprint(disks=disks(2)), vm_disks=("scsi0=64M", "scsi1=64M"))
-        faults(node, {"method": "PUT", "path": "/qemu/105/config", "action": "delay", "seconds": 0.7})
-        import subprocess
-        from node import BUILD
-        undo = subprocess.Popen(
-            [os.path.join(BUILD, "pve-hwid"), "undo", "--socket", node.path("run/pve-hwid/socket"),
-             "--config", node.path("etc/pve-hwid/pve-hwid.conf"), "105"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-        def one_step_done():
-            records = node.journal(105)
-            last = max((i for i, r in enumerate(records) if "undoes" in r), default=None)
-            return last is not None and any(r["type"] == "step" for r in records[last:])
-
-        wait_for("one step is done", one_step_done, 30)
+        undo, _, before = undo_up_to_its_second_move(node)
         node.stop_daemon(signal.SIGKILL)
         out = undo.communicate(timeout=60)[0]
         equal(undo.returncode, 1, out)

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`verify`: the configuration, and what the QEMU that runs was given, against the fingerprint."""
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tap import (at_rest, changing, checked_node, contains, equal, faults, fingerprint, imported, run,
+from node import BUILD
+from tap import (at_rest, changing, checked_node, contains, equal, faults, fingerprint, gate, imported, run,
                  small_fingerprint, wait_for)
 
 
@@ -103,14 +105,11 @@ def test_an_api_that_does_not_answer_is_an_error():
 def test_a_daemon_that_stops_meanwhile_answers():
     with checked_node() as node:
         rewritten(node)
-        faults(node, {"method": "GET", "path": "/qemu/105/pending", "action": "delay", "seconds": 5})
-        import subprocess
-        from node import BUILD
+        pending = gate(node, method="GET", path="/qemu/105/pending")
         asking = subprocess.Popen([os.path.join(BUILD, "pve-hwid"), "verify", "--socket",
                                    node.path("run/pve-hwid/socket"), "105"],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        before = len(node.requests("GET"))
-        wait_for("it asks", lambda: len(node.requests("GET")) > before)
+        pending.reached()
         equal(node.stop_daemon(), 0, "exit code of the daemon")
         contains(asking.communicate(timeout=30)[0], "", "verify")
         assert asking.returncode != 0, "it went well"

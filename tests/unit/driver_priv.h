@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the driver's files share: driver.c (life), driver_hook.c, driver_check.c (questions),
- * driver_trouble.c (what it meets). */
+/* What the driver's files share: driver.c (life), driver_journal.c, driver_hook.c,
+ * driver_check.c (questions), driver_trouble.c (what it meets). */
 #ifndef TESTS_DRIVER_PRIV_H
 #define TESTS_DRIVER_PRIV_H
 

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "io/clock.h"
 #include "io/file.h"
 
 enum { PATIENCE_MS = 20000, STEP_MS = 10 };
@@ -128,6 +129,28 @@ size_t https_server_count(const struct https_server *server, const char *start, 
         n += str_starts(line, start) && str_ends(line, end) ? 1 : 0;
     }
     return n;
+}
+
+bool https_server_reached(const struct https_server *server, sd_event *event, const char *end,
+                          size_t wanted)
+{
+    uint64_t deadline = clock_monotonic_ms() + PATIENCE_MS;
+
+    while (https_server_count(server, "start", end) < wanted && clock_monotonic_ms() < deadline) {
+        if (sd_event_run(event, (uint64_t)STEP_MS * 1000) < 0) {
+            return false;
+        }
+    }
+    return https_server_count(server, "start", end) >= wanted;
+}
+
+void https_server_let_go(const struct https_server *server, const char *name)
+{
+    int fd = open(https_server_path(server, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "server.h"
 
-enum { SERVED_PATIENCE_MS = 5000, SERVED_NOT_ROOT = 54321 };
+enum { SERVED_PATIENCE_MS = 15000, SERVED_NOT_ROOT = 54321 };
 
 struct served {
     char dir[32];

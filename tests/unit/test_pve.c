@@ -201,16 +201,19 @@ static void one_change_and_a_few_reads_at_a_time(void **state)
 
     for (size_t i = 0; i < MANY; i++) {
         changes[i].answers = reads[i].answers = &answers;
-        (void)send_request(f->pve, i % 2 == 0 ? API_PUT : API_POST, "/wait/50", &changes[i]);
-        (void)send_request(f->pve, API_GET, "/wait/100", &reads[i]);
+        (void)send_request(f->pve, i % 2 == 0 ? API_PUT : API_POST, "/hold/many", &changes[i]);
+        (void)send_request(f->pve, API_GET, "/hold/many", &reads[i]);
     }
-    assert_true(until_running(f, 1 + MAX_READS));
+    assert_true(https_server_reached(&server, f->event, "/hold/many", 1 + MAX_READS));
+    loop_for(f->event, 100);
     pve_get_counts(f->pve, &counts);
-    assert_int_equal(counts.queued_changes + counts.queued_reads + counts.running,
-                     2 * MANY - answers);
+    assert_int_equal(counts.running, 1 + MAX_READS);
+    assert_int_equal(counts.queued_changes, MANY - 1);
+    assert_int_equal(counts.queued_reads, MANY - MAX_READS);
+    https_server_let_go(&server, "many");
     assert_true(loop_until(f->event, &answers, 2 * MANY, PATIENCE_MS));
-    assert_int_equal(most_at_once("/wait/50"), 1);
-    assert_int_equal(most_at_once("/wait/100"), MAX_READS);
+    assert_int_equal(most_at_once(" P"), 1); /* PUT and POST */
+    assert_int_equal(most_at_once(" GET"), MAX_READS);
     pve_get_counts(f->pve, &counts);
     assert_int_equal(counts.sent, 2 * MANY);
     assert_int_equal(counts.failed, 0);
@@ -240,10 +243,12 @@ static void a_slow_change_does_not_hold_up_reads(void **state)
     struct got change = {.answers = &answers};
     struct got read = {.answers = &answers};
 
-    (void)send_request(f->pve, API_PUT, "/wait/600", &change);
+    (void)send_request(f->pve, API_PUT, "/hold/change", &change);
     (void)send_request(f->pve, API_GET, "/ok", &read);
-    assert_true(loop_until(f->event, &answers, 2, PATIENCE_MS));
+    assert_true(loop_until(f->event, &answers, 1, PATIENCE_MS));
     assert_int_equal(read.order, 1);
+    https_server_let_go(&server, "change");
+    assert_true(loop_until(f->event, &answers, 2, PATIENCE_MS));
 }
 
 static void a_cancelled_call_that_waits_is_never_sent(void **state)
@@ -268,11 +273,12 @@ static void a_cancelled_call_under_way_keeps_its_place(void **state)
     struct fixture *f = *state;
     struct got first = {0};
     struct got last = {0};
-    struct pve_call *call = send_request(f->pve, API_PUT, "/wait/300", &first);
+    struct pve_call *call = send_request(f->pve, API_PUT, "/hold/first", &first);
 
     (void)send_request(f->pve, API_PUT, "/ok", &last);
-    loop_for(f->event, 100);
+    assert_true(https_server_reached(&server, f->event, "/hold/first", 1));
     pve_cancel(call);
+    https_server_let_go(&server, "first");
     assert_true(loop_until(f->event, &last.n, 1, PATIENCE_MS));
     assert_int_equal(first.n, 0);
     assert_int_equal(most_at_once(" P"), 1); /* PUT */
@@ -300,13 +306,14 @@ static void the_observer_hears_what_nobody_waits_for(void **state)
     struct pve_call *call;
 
     pve_observe(f->pve, observe, &seen);
-    call = send_request(f->pve, API_GET, "/wait/300", &got);
-    loop_for(f->event, 100);
+    call = send_request(f->pve, API_GET, "/hold/seen", &got);
+    assert_true(https_server_reached(&server, f->event, "/hold/seen", 1));
     pve_cancel(call);
+    https_server_let_go(&server, "seen");
     assert_true(loop_until(f->event, &seen.got.n, 1, PATIENCE_MS));
     assert_int_equal(got.n, 0);
     assert_int_equal(seen.got.result, API_OK);
-    assert_string_equal(seen.path, "/wait/300");
+    assert_string_equal(seen.path, "/hold/seen");
     assert_int_equal(ask(f, API_GET, "/ok").result, API_OK);
     assert_int_equal(seen.got.n, 2);
     pve_observe(f->pve, NULL, NULL);
@@ -400,11 +407,12 @@ static void freeing_forgets_everything(void **state)
 
     assert_int_equal(pve_new(f->event, settings, token, &pve, NULL), 0);
     for (int i = 0; i < 5; i++) {
-        (void)send_request(pve, API_PUT, "/wait/100", &got);
-        (void)send_request(pve, API_GET, "/wait/100", &got);
+        (void)send_request(pve, API_PUT, "/hold/forgotten", &got);
+        (void)send_request(pve, API_GET, "/hold/forgotten", &got);
     }
-    loop_for(f->event, 50);
+    assert_true(https_server_reached(&server, f->event, "/hold/forgotten", 1 + MAX_READS));
     pve_free(pve);
+    https_server_let_go(&server, "forgotten");
     loop_for(f->event, 200);
     assert_int_equal(got.n, 0);
 }
