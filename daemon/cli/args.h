@@ -40,6 +40,10 @@ enum args_result {
 enum args_result args_parse(struct cli *cli, const struct arg_option *options, size_t n_options,
                             int argc, char **argv, struct args *ret, enum cli_exit *ret_code);
 
+/* For a verb that takes none: CLI_OK, or the usage was told. `about_vms`: what somebody who gave it
+ * the number of a VM is probably after is `check`. */
+enum cli_exit args_none(const struct cli *cli, const struct args *args, bool about_vms);
+
 /* "105": true and *ret_vmid. */
 bool args_vmid(const char *word, uint32_t *ret_vmid);
 /* args_vmid() of an operand: CLI_OK, or the usage was told. */

@@ -47,9 +47,9 @@ static enum cli_exit doctor_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n > 0) {
-        return cli_usage(cli, "doctor takes no operand; for one VM: pve-hwid check %s",
-                         args.words[0]);
+    code = args_none(cli, &args, true);
+    if (code != CLI_OK) {
+        return code;
     }
     if (geteuid() != 0) {
         return cli_fail(cli, CLI_ERROR, "doctor is for root: run it as root");
