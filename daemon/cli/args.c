@@ -19,7 +19,7 @@ struct args_context {
     size_t n_options;
     bool help;
     const char *timeout;
-    struct arg_option common[4];
+    struct arg_option common[5];
     size_t n_common;
 };
 
@@ -199,6 +199,8 @@ static void add_common(struct args_context *context, struct cli *cli)
                                                                    &cli->socket};
         context->common[context->n_common++] = (struct arg_option){"timeout", '\0', ARG_TEXT,
                                                                    &context->timeout};
+        context->common[context->n_common++] = (struct arg_option){"config", '\0', ARG_TEXT,
+                                                                   &cli->config};
     }
 }
 

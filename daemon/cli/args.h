@@ -3,7 +3,8 @@
  * Options and operands of one verb, from a table. Not getopt: its state is global and its
  * sentences are not ours. Options may stand before or behind operands; `--name VALUE`,
  * `--name=VALUE`, `-o VALUE`; `--` ends them; `-` is an operand. --json and --help are known to
- * every verb, --socket and --timeout to those that talk to the daemon.
+ * every verb, --config, --socket and --timeout to those that talk to the daemon. A verb whose table
+ * has a --config of its own means that.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H

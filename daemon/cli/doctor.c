@@ -77,7 +77,6 @@ const struct verb verb_doctor = {
         "certificate, the token's privileges on each VM and bridge, the daemon, the hook on\n"
         "all nodes, and at VMs, fingerprints and hookscripts that do not belong together.\n"
         "Changes nothing. Each finding comes with the command that mends it.\n\n"
-        "  --config FILE  other settings than /etc/pve-hwid/pve-hwid.conf\n"
         "  --root DIR     before paths that PVE tells (a simulated node)\n\n"
         "Exit, for monitoring: 0 all is well, 3 warnings only, 1 something fails.\n\n"
         "Examples:\n"

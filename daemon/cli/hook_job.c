@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "cli/where.h"
 #include "io/file.h"
 
 enum { WORD_SIZE = 24 }; /* of struct cli_batch, too */
@@ -176,11 +177,12 @@ static void decide(const struct hook_job *job, uint32_t vmid, struct hook_deed *
 {
     const struct vm_hook *vm = vm_hooks_find(&job->vms, vmid);
 
-    if (vm == NULL) {
-        hook_deed_say(ret, CLI_ERROR, "there is no such VM in the cluster; qm list");
-    } else if (!vm->is_here) {
-        hook_deed_say(ret, CLI_ERROR, "it is on node %s; run there: pve-hwid %s %u", vm->node,
-                      job->doing, (unsigned)vmid);
+    if (vm == NULL || !vm->is_here) {
+        struct where where = {.is = vm == NULL ? WHERE_NOWHERE : WHERE_ELSEWHERE,
+                              .node = vm == NULL ? NULL : vm->node};
+        CLEANUP_FREE char *why = where_why_not(&where, vmid, job->doing);
+
+        hook_deed_say(ret, CLI_ERROR, "%s", why != NULL ? why : "out of memory");
     } else if (vm->conf == NULL) {
         hook_deed_say(ret, CLI_ERROR, "%s", vm->problem);
     } else {

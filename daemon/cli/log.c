@@ -10,6 +10,8 @@
 #include "base/str.h"
 #include "cli/args.h"
 #include "cli/calls.h"
+#include "cli/hold_file.h"
+#include "cli/where.h"
 #include "core/smbios1.h"
 
 static bool is_one_of(const char *key, const char *const *words, size_t n)
@@ -131,6 +133,30 @@ static enum cli_exit print_records(const struct cli *cli, const json_t *records)
     return out_table_print(&table, &cli->out) < 0 ? cli_oom(cli) : CLI_OK;
 }
 
+/* What was done to a VM that is gone can be read as long as its journal is there. */
+static void tell_where(const struct cli *cli, uint32_t vmid)
+{
+    CLEANUP(settings_freep) struct settings *settings = NULL;
+    CLEANUP(where_fini) struct where where = {0};
+
+    if (hold_file_settings(cli->config, &settings, NULL) < 0) {
+        return;
+    }
+    where_find(settings, vmid, &where);
+    if (where.is == WHERE_ELSEWHERE) {
+        cli_note(
+            cli,
+            "VM %u is on node %s now: this is what was changed while it was here; what was changed "
+            "there is told there",
+            (unsigned)vmid, where.node);
+    } else if (where.is == WHERE_NOWHERE) {
+        cli_note(cli,
+                 "there is no VM %u in the cluster any more: this is what was changed while it was "
+                 "here",
+                 (unsigned)vmid);
+    }
+}
+
 static enum cli_exit log_vm(const struct cli *cli, uint32_t vmid)
 {
     json_auto_t *answer = NULL;
@@ -153,6 +179,7 @@ static enum cli_exit log_vm(const struct cli *cli, uint32_t vmid)
                                         records, "unreadable", unreadable),
                               CLI_OK);
     }
+    tell_where(cli, vmid);
     if (unreadable > 0) {
         cli_note(cli,
                  "VM %u: %lld line%s of the journal cannot be read and %s left out: "

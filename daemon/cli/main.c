@@ -67,7 +67,8 @@ static bool is_daemon(const char *path)
 
 static int cli_main(int argc, char **argv)
 {
-    struct cli cli = {.verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET};
+    struct cli cli = {
+        .verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET, .config = CLI_CONFIG};
 
     /* The daemon is nobody and reads what root writes; what is secret says so file by file. */
     (void)umask(022);
