@@ -120,7 +120,19 @@ void out_table_add(struct out_table *table, enum out_style style, const char *te
         table->failed = true;
         return;
     }
-    table->cells[table->n++] = (struct out_cell){copy, style};
+    table->cells[table->n++] = (struct out_cell){.text = copy, .style = style};
+}
+
+void out_table_add_below(struct out_table *table, const char *text)
+{
+    size_t first = table->n;
+
+    for (size_t c = 0; c < table->columns; c++) {
+        out_table_add(table, OUT_PLAIN, c == 0 ? text : NULL);
+    }
+    if (!table->failed) {
+        table->cells[first].below = true;
+    }
 }
 
 void out_table_addf(struct out_table *table, enum out_style style, const char *format, ...)
@@ -210,7 +222,9 @@ static void measure(const struct out_table *table, size_t widths[OUT_COLUMNS_MAX
         size_t width = out_columns(table->cells[i].text, strlen(table->cells[i].text));
         size_t c = i % table->columns;
 
-        widths[c] = width > widths[c] ? width : widths[c];
+        if (!table->cells[i - c].below) {
+            widths[c] = width > widths[c] ? width : widths[c];
+        }
     }
 }
 
@@ -220,6 +234,12 @@ static void put_row(const struct out_table *table, const struct out *out, const 
 {
     size_t used = 0;
 
+    if (cells[0].below) {
+        put_blanks(out, BELOW);
+        put_last(out, &cells[0], BELOW);
+        (void)fputc('\n', out->file); /* as above */
+        return;
+    }
     for (size_t c = 0; c + 1 < table->columns; c++) {
         put_styled(out, cells[c].style, cells[c].text, false);
         put_blanks(out, widths[c] + GAP - out_columns(cells[c].text, strlen(cells[c].text)));
@@ -241,7 +261,8 @@ int out_table_print(const struct out_table *table, const struct out *out)
         return 0;
     }
     for (size_t c = 0; c < table->columns; c++) {
-        heads[c] = (struct out_cell){(char *)table->heads[c], OUT_BOLD}; /* only read */
+        heads[c] = (struct out_cell){.text = (char *)table->heads[c],
+                                     .style = OUT_BOLD}; /* only read */
     }
     measure(table, widths);
     put_row(table, out, widths, heads);

@@ -45,6 +45,7 @@ struct out_table {
     struct out_cell {
         char *text;
         enum out_style style;
+        bool below; /* the first of a row that is all one text */
     } * cells;
     size_t n, cap;
     bool failed; /* out of memory somewhere */
@@ -56,6 +57,8 @@ void out_table_fini(struct out_table *table);
 void out_table_add(struct out_table *table, enum out_style style, const char *text);
 void out_table_addf(struct out_table *table, enum out_style style, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* A row of one text, indented, for what belongs to the row above; between two whole rows. */
+void out_table_add_below(struct out_table *table, const char *text);
 /* 0, or -ENOMEM where a cell is missing. Prints nothing where there are no rows. */
 int out_table_print(const struct out_table *table, const struct out *out);
 
