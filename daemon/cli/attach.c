@@ -35,7 +35,11 @@ static void decide(const struct hook_job *job, const struct vm_hook *vm, struct 
     if (script != NULL) {
         hook_deed_say(ret, CLI_OK, "its hookscript '%s' goes on being run, by ours", script);
     } else if (!vm->has_fingerprint) {
-        hook_deed_say(ret, CLI_OK, "it has no fingerprint: until there is one, nothing happens");
+        hook_deed_say(
+            ret, CLI_OK,
+            "it has no fingerprint: until there is one, nothing happens; to make it: pve-hwid "
+            "capture FILE -o /etc/pve/pve-hwid/%u.json",
+            (unsigned)vm->vmid);
     }
 }
 
