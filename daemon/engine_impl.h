@@ -202,6 +202,8 @@ struct engine_texts {
 int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts *ret,
                       struct err *err);
 void engine_texts_fini(struct engine_texts *texts);
+/* Has this node its configuration? Yes also where nobody can say. */
+bool engine_is_here(struct engine *engine, uint32_t vmid);
 /* State and detail as the assessment shows them. */
 void engine_note_assessment(struct engine *engine, uint32_t vmid, const struct assessment *a);
 

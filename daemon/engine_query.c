@@ -147,8 +147,10 @@ int engine_check(struct engine *engine, uint32_t vmid, json_t **ret_state, struc
         return rc == -ENOMEM ? rc : -EINVAL;
     }
     /* Neither VM nor fingerprint: nothing to remember, or anybody could make us remember a lot. */
-    if (a->outcome == ASSESS_NO_FINGERPRINT ||
-        (a->outcome == ASSESS_NO_CONFIG && !store_has(engine->store, vmid))) {
+    if (a->outcome == ASSESS_NO_CONFIG && !store_has(engine->store, vmid)) {
+        return err_set(err, -ESRCH, "VM %u is not on this node", vmid);
+    }
+    if (a->outcome == ASSESS_NO_FINGERPRINT) {
         return err_set(err, -ENOENT, "VM %u has no fingerprint", vmid);
     }
     if (engine_summary_add(engine, vmid, &summary) < 0) {
@@ -172,7 +174,19 @@ int engine_vmids(struct engine *engine, uint32_t **ret_vmids, size_t *ret_n)
 int engine_log(struct engine *engine, uint32_t vmid, json_t **ret_records, size_t *ret_unreadable,
                struct err *err)
 {
-    return engine_read_log(engine, vmid, ret_records, ret_unreadable, err);
+    json_auto_t *records = NULL;
+    size_t unreadable = 0;
+    int rc = engine_read_log(engine, vmid, &records, &unreadable, err);
+
+    if (rc == 0 && json_array_size(records) == 0 && unreadable == 0 &&
+        !engine_is_here(engine, vmid)) {
+        rc = err_set(err, -ESRCH, "VM %u is not on this node", vmid);
+    }
+    if (rc == 0) {
+        *ret_records = STEAL(records);
+        *ret_unreadable = unreadable;
+    }
+    return rc;
 }
 
 /* --- status

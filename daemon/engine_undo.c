@@ -77,10 +77,14 @@ int engine_undo_reload(struct vm *vm, struct err *err)
     return rc < 0 ? err_set(err, rc, "%s", why.text) : 0;
 }
 
-/* There is no such change set: that is a wrong question, not a missing fingerprint. */
-static int explain(int rc)
+/* There is no such change set: that is a wrong question, not a missing fingerprint. Of a VM that is
+ * not here nothing else is said: mostly its number is the wrong one. */
+static int explain(struct engine *engine, uint32_t vmid, int rc)
 {
-    return rc == -ENOENT ? -EINVAL : rc;
+    if (rc != -ENOENT) {
+        return rc;
+    }
+    return engine_is_here(engine, vmid) ? -EINVAL : -ESRCH;
 }
 
 int engine_undo_plan(struct engine *engine, uint32_t vmid, const char *txn,
@@ -93,7 +97,7 @@ int engine_undo_plan(struct engine *engine, uint32_t vmid, const char *txn,
     int rc = load(engine, vmid, txn, &undo, err);
 
     if (rc < 0) {
-        return explain(rc);
+        return explain(engine, vmid, rc);
     }
     if (engine->loaded) {
         (void)engine_claims_refresh(engine); /* cannot be read: as last known */
@@ -124,7 +128,7 @@ int engine_undo(struct engine *engine, uint32_t vmid, const char *txn,
     struct vm *vm;
     int rc = load(engine, vmid, txn, &undo, err);
 
-    rc = rc < 0 ? explain(rc) : engine_activate(engine, vmid, &vm, err);
+    rc = rc < 0 ? explain(engine, vmid, rc) : engine_activate(engine, vmid, &vm, err);
     if (rc < 0) {
         return rc;
     }

@@ -252,6 +252,13 @@ int engine_read_texts(struct engine *engine, uint32_t vmid, struct engine_texts 
     return 0;
 }
 
+bool engine_is_here(struct engine *engine, uint32_t vmid)
+{
+    CLEANUP(engine_texts_fini) struct engine_texts texts = {0};
+
+    return engine_read_texts(engine, vmid, &texts, NULL) < 0 || texts.texts.config != NULL;
+}
+
 static int assess_once(struct engine *engine, uint32_t vmid, struct assessment **ret,
                        struct err *err)
 {

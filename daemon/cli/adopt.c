@@ -4,6 +4,7 @@
 #include "cli/args.h"
 #include "cli/hold_file.h"
 #include "cli/place.h"
+#include "cli/where.h"
 
 static enum cli_exit tell(const struct cli *cli, const struct place *place, bool changed)
 {
@@ -20,22 +21,22 @@ static enum cli_exit tell(const struct cli *cli, const struct place *place, bool
     return CLI_OK;
 }
 
-static enum cli_exit adopt(const struct cli *cli, uint32_t vmid, const char *config)
+static enum cli_exit adopt(const struct cli *cli, uint32_t vmid)
 {
     CLEANUP(settings_freep) struct settings *settings = NULL;
     CLEANUP(place_fini) struct place place = {0};
     struct err err = {""};
     bool changed;
 
-    if (hold_file_settings(config, &settings, &err) < 0 ||
+    if (hold_file_settings(cli->config, &settings, &err) < 0 ||
         place_find(settings, vmid, &place, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s", err.text);
     }
+    if (place.node == NULL) {
+        return where_fail(cli, vmid);
+    }
     if (place.fp == NULL) {
         return cli_fail(cli, CLI_ERROR, "VM %u has no fingerprint", (unsigned)vmid);
-    }
-    if (place.node == NULL) {
-        return cli_fail(cli, CLI_ERROR, "VM %u is nowhere in the cluster", (unsigned)vmid);
     }
     if (place.ctime == 0) {
         return cli_fail(cli, CLI_ERROR,
@@ -53,20 +54,18 @@ static enum cli_exit adopt(const struct cli *cli, uint32_t vmid, const char *con
 
 static enum cli_exit adopt_run(struct cli *cli, int argc, char **argv)
 {
-    const char *config = HOLD_FILE_CONFIG;
-    const struct arg_option options[] = {{"config", '\0', ARG_TEXT, &config}};
     struct args args;
     enum cli_exit code;
     uint32_t vmid;
 
-    if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
+    if (args_parse(cli, NULL, 0, argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
     code = args_need_vmid(cli, &args, &vmid);
     if (code != CLI_OK) {
         return code;
     }
-    return adopt(cli, vmid, config);
+    return adopt(cli, vmid);
 }
 
 const struct verb verb_adopt = {
@@ -79,8 +78,6 @@ const struct verb verb_adopt = {
         "nothing is changed before this command binds the fingerprint to the VM that is there "
         "now.\n"
         "Works without a daemon.\n\n"
-        "  --config FILE   settings that say where fingerprints lie (default\n"
-        "                  " HOLD_FILE_CONFIG ")\n\n"
         "Exit: 0 it is bound, 1 error.\n\n"
         "Example:\n"
         "  pve-hwid adopt 105\n",

@@ -19,7 +19,7 @@ struct args_context {
     size_t n_options;
     bool help;
     const char *timeout;
-    struct arg_option common[4];
+    struct arg_option common[5];
     size_t n_common;
 };
 
@@ -199,6 +199,8 @@ static void add_common(struct args_context *context, struct cli *cli)
                                                                    &cli->socket};
         context->common[context->n_common++] = (struct arg_option){"timeout", '\0', ARG_TEXT,
                                                                    &context->timeout};
+        context->common[context->n_common++] = (struct arg_option){"config", '\0', ARG_TEXT,
+                                                                   &cli->config};
     }
 }
 
@@ -228,6 +230,21 @@ enum args_result args_parse(struct cli *cli, const struct arg_option *options, s
         cli->timeout_s = (long)timeout;
     }
     return ARGS_RUN;
+}
+
+enum cli_exit args_none(const struct cli *cli, const struct args *args, bool about_vms)
+{
+    uint32_t vmid;
+
+    if (args->n == 0) {
+        return CLI_OK;
+    }
+    if (about_vms && args_vmid(args->words[0], &vmid)) {
+        return cli_usage(cli, "%s takes no operand; for one VM: pve-hwid check %u", cli->verb->name,
+                         (unsigned)vmid);
+    }
+    return cli_usage(cli, "%s takes no operand: '%s' is one too many", cli->verb->name,
+                     args->words[0]);
 }
 
 enum cli_exit args_take_vmid(const struct cli *cli, const char *word, uint32_t *ret_vmid)

@@ -3,7 +3,8 @@
  * Options and operands of one verb, from a table. Not getopt: its state is global and its
  * sentences are not ours. Options may stand before or behind operands; `--name VALUE`,
  * `--name=VALUE`, `-o VALUE`; `--` ends them; `-` is an operand. --json and --help are known to
- * every verb, --socket and --timeout to those that talk to the daemon.
+ * every verb, --config, --socket and --timeout to those that talk to the daemon. A verb whose table
+ * has a --config of its own means that.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -39,6 +40,10 @@ enum args_result {
 
 enum args_result args_parse(struct cli *cli, const struct arg_option *options, size_t n_options,
                             int argc, char **argv, struct args *ret, enum cli_exit *ret_code);
+
+/* For a verb that takes none: CLI_OK, or the usage was told. `about_vms`: what somebody who gave it
+ * the number of a VM is probably after is `check`. */
+enum cli_exit args_none(const struct cli *cli, const struct args *args, bool about_vms);
 
 /* "105": true and *ret_vmid. */
 bool args_vmid(const char *word, uint32_t *ret_vmid);

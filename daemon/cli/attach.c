@@ -35,7 +35,11 @@ static void decide(const struct hook_job *job, const struct vm_hook *vm, struct 
     if (script != NULL) {
         hook_deed_say(ret, CLI_OK, "its hookscript '%s' goes on being run, by ours", script);
     } else if (!vm->has_fingerprint) {
-        hook_deed_say(ret, CLI_OK, "it has no fingerprint: until there is one, nothing happens");
+        hook_deed_say(
+            ret, CLI_OK,
+            "it has no fingerprint: until there is one, nothing happens; to make it: pve-hwid "
+            "capture FILE -o /etc/pve/pve-hwid/%u.json",
+            (unsigned)vm->vmid);
     }
 }
 
@@ -113,7 +117,6 @@ const struct verb verb_attach = {
         "being run, by ours, in all phases; `detach` gives it back. The VM may run.\n\n"
         "  --all          all VMs of this node that have a fingerprint\n"
         "  -n, --dry-run  tells what would be done\n"
-        "  --config FILE  other settings than /etc/pve-hwid/pve-hwid.conf\n"
         "  --root DIR     before paths that PVE tells (a simulated node)\n\n"
         "Exit: 0 done, 3 with --dry-run where there is something to do, 4 a VM is locked,\n"
         "5 refused: its present hookscript cannot be run, 1 error.\n\n"

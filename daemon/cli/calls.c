@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "cli/client.h"
+#include "cli/where.h"
 
 #define INTERFACE "io.pvehwid."
 #define SERVICE   "org.varlink.service."
@@ -68,8 +69,7 @@ static enum cli_exit explain_error(const struct cli *cli, const struct call *cal
         return no_fingerprint(cli, call->vmid);
     }
     if (str_equal(name, INTERFACE "NoSuchVm")) {
-        return fail_for(cli, call->vmid, CLI_ERROR,
-                        "there is no such VM on this node; qm list shows those that are here");
+        return where_fail(cli, call->vmid);
     }
     if (str_equal(name, INTERFACE "Busy")) {
         return cli_fail(cli, CLI_BUSY, "%snothing was done: %s; try again later", prefix, message);

@@ -34,6 +34,7 @@ static void take_progress(void *userdata, const json_t *parameters)
 {
     struct watching *w = userdata;
     const char *sentence = json_string_value(json_object_get(parameters, "progress"));
+    CLEANUP_FREE char *local = out_local_times(sentence);
     char prefix[CALLS_PREFIX_SIZE];
 
     if (sentence == NULL) {
@@ -46,7 +47,8 @@ static void take_progress(void *userdata, const json_t *parameters)
     }
     /* Most of the daemon's sentences name the VM, as the journal wants them. */
     out_printf(&w->what->cli->out, OUT_PLAIN, "%s%s\n",
-               str_starts(sentence, "VM ") ? "" : calls_prefix(w->what->vmid, prefix), sentence);
+               str_starts(sentence, "VM ") ? "" : calls_prefix(w->what->vmid, prefix),
+               local != NULL ? local : sentence);
     (void)fflush(w->what->cli->out.file); /* main() finds a failed write at the end */
 }
 
@@ -159,6 +161,7 @@ enum cli_exit carry_out_print(const struct carry_out *what, const struct carried
     const char *detail = done->detail == NULL || what->dry_run ? "" : done->detail;
     CLEANUP_FREE char *next = NULL;
     CLEANUP_FREE char *sentence = NULL;
+    CLEANUP_FREE char *local = NULL;
     struct err err = {""};
 
     if (outcome->next != NULL) {
@@ -177,6 +180,7 @@ enum cli_exit carry_out_print(const struct carry_out *what, const struct carried
     if (!good) {
         return cli_fail(what->cli, outcome->code, "%s", sentence);
     }
-    out_printf(&what->cli->out, OUT_PLAIN, "%s\n", sentence);
+    local = out_local_times(sentence);
+    out_printf(&what->cli->out, OUT_PLAIN, "%s\n", local != NULL ? local : sentence);
     return outcome->code;
 }

@@ -11,6 +11,7 @@
 /* Foreign bytes may be in any sentence (a VM's name, PVE's words), so none goes out unfiltered. */
 static void say(const char *mark, const char *text)
 {
+    CLEANUP_FREE char *local = out_local_times(text); /* NULL: no memory, so as it came */
     struct out out;
 
     out_init(&out, stderr);
@@ -18,7 +19,7 @@ static void say(const char *mark, const char *text)
     if (mark != NULL) {
         out_printf(&out, OUT_WARN, "%s: ", mark);
     }
-    out_printf(&out, OUT_PLAIN, "%s\n", text);
+    out_printf(&out, OUT_PLAIN, "%s\n", local != NULL ? local : text);
 }
 
 json_t *cli_json_text(const char *text)

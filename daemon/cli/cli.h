@@ -32,7 +32,8 @@ struct verb {
     const char *usage;   /* lines behind "usage: pve-hwid ", the first one starts with the name */
     const char *details; /* paragraphs and examples of `pve-hwid VERB --help` */
     size_t operands;     /* at most; 0: one */
-    bool online;         /* talks to the daemon: --socket and --timeout are known */
+    bool online;         /* talks to the daemon: --socket, --timeout, --config are known */
+    bool other_config;   /* its --config is not that of the settings */
     enum cli_exit (*run)(struct cli *cli, int argc, char **argv); /* argv: behind the verb */
 };
 
@@ -54,11 +55,13 @@ struct cli {
     struct out out;          /* stdout */
     bool json;               /* --json */
     const char *socket;      /* --socket */
+    const char *config;      /* --config, where it means the settings */
     long timeout_s;          /* --timeout; 0: the verb's own */
     struct cli_batch *batch; /* NULL: the verb is about one VM, or about none */
 };
 
 #define CLI_SOCKET "/run/pve-hwid/socket"
+#define CLI_CONFIG "/etc/pve-hwid/pve-hwid.conf"
 
 /* "pve-hwid: sentence" on stderr, {"error":{"exit":..,"message":..}} on stdout with --json. */
 enum cli_exit cli_fail(const struct cli *cli, enum cli_exit code, const char *format, ...)

@@ -83,7 +83,6 @@ const struct verb verb_detach = {
                "  --all          all VMs of this node that have our hook\n"
                "  -n, --dry-run  tells what would be done\n"
                "  --drop-former  does not give a former hookscript back\n"
-               "  --config FILE  other settings than /etc/pve-hwid/pve-hwid.conf\n"
                "  --root DIR     before paths that PVE tells (a simulated node)\n\n"
                "Exit: 0 done, 3 with --dry-run where there is something to do, 4 a VM is locked,\n"
                "5 refused: its former hookscript cannot be run, 1 error.\n\n"

@@ -47,9 +47,9 @@ static enum cli_exit doctor_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n > 0) {
-        return cli_usage(cli, "doctor takes no operand; for one VM: pve-hwid check %s",
-                         args.words[0]);
+    code = args_none(cli, &args, true);
+    if (code != CLI_OK) {
+        return code;
     }
     if (geteuid() != 0) {
         return cli_fail(cli, CLI_ERROR, "doctor is for root: run it as root");
@@ -77,7 +77,6 @@ const struct verb verb_doctor = {
         "certificate, the token's privileges on each VM and bridge, the daemon, the hook on\n"
         "all nodes, and at VMs, fingerprints and hookscripts that do not belong together.\n"
         "Changes nothing. Each finding comes with the command that mends it.\n\n"
-        "  --config FILE  other settings than /etc/pve-hwid/pve-hwid.conf\n"
         "  --root DIR     before paths that PVE tells (a simulated node)\n\n"
         "Exit, for monitoring: 0 all is well, 3 warnings only, 1 something fails.\n\n"
         "Examples:\n"

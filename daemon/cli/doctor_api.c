@@ -290,6 +290,7 @@ void doctor_privileges(struct doctor *d)
     }
     if (fine) {
         (void)findings_add(&d->found, "privilege", FINDING_OK,
-                           "all that is needed, on %zu VMs and %zu bridges", vms, bridges.n);
+                           "all that is needed, on %zu VM%s and %zu bridge%s", vms,
+                           vms == 1 ? "" : "s", bridges.n, bridges.n == 1 ? "" : "s");
     }
 }

@@ -170,7 +170,7 @@ void doctor_vms(struct doctor *d)
     }
     if (d->found.n == before && d->knows_vms) {
         (void)findings_add(&d->found, "vms", FINDING_OK,
-                           "%zu in the cluster; fingerprints and hookscripts belong together",
-                           d->vms.n);
+                           "%zu VM%s in the cluster; fingerprints and hookscripts belong together",
+                           d->vms.n, d->vms.n == 1 ? "" : "s");
     }
 }

@@ -7,6 +7,9 @@
 static const char *const online_options =
     "  --socket PATH   the daemon's socket (default " CLI_SOCKET ")\n"
     "  --timeout S     give up after S seconds without a word from the daemon\n";
+static const char settings_option[] =
+    "  --config FILE   the settings that say where things lie (default\n"
+    "                  " CLI_CONFIG ")\n";
 
 void help_print_all(const struct cli *cli)
 {
@@ -37,6 +40,9 @@ static void print_verb(const struct cli *cli, const struct verb *verb)
                   "  -h, --help      this text\n");
     if (verb->online) {
         out_text(out, online_options);
+        if (!verb->other_config) {
+            out_text(out, settings_option);
+        }
     }
 }
 

@@ -2,44 +2,38 @@
 /* `pve-hwid hold`: from now on pve-hwid leaves a VM as it is. The file that says so is written
  * here, not by the daemon, so that it can be said also when something is wrong with the daemon. */
 #include "cli/hold_file.h"
-#include "cli/place.h"
 #include "cli/several.h"
 
-/* A hold waits for a VM that will come. But mostly a number without a VM is a wrong one, and the VM
- * that was meant goes on being changed. */
-static void note_if_nowhere(const struct cli *cli, const struct settings *settings, uint32_t vmid)
+/* A hold may wait for a VM that will come: then its fingerprint is there. Without one a number that
+ * is nobody's is a wrong one, and the VM that was meant would go on being changed. */
+static bool is_wrong_number(const struct where *where, const struct settings *settings,
+                            uint32_t vmid)
 {
-    CLEANUP(place_fini) struct place place = {0};
-    struct err err = {""};
-
-    if (place_find_vm(settings, vmid, &place, &err) == 0 && place.node == NULL) {
-        cli_note(cli,
-                 "there is no VM %u in the cluster: if that number is wrong, end this hold "
-                 "(pve-hwid resume %u) and hold the VM that was meant",
-                 (unsigned)vmid, (unsigned)vmid);
-    }
+    return where->is == WHERE_NOWHERE && !where->fingerprint && !hold_file_exists(settings, vmid);
 }
-
-struct order {
-    const char *config;
-    const char *why; /* NULL: none */
-};
 
 static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, void *userdata)
 {
-    const struct order *order = userdata;
+    const char *why = *(const char *const *)userdata; /* NULL: none was given */
     CLEANUP(settings_freep) struct settings *settings = NULL;
     CLEANUP(hold_file_fini) struct hold_file file = {0};
+    CLEANUP(where_fini) struct where where = {0};
     struct err err = {""};
     bool told;
     CLEANUP_FREE char *what = NULL;
+    int rc = hold_file_settings(cli->config, &settings, &err);
 
-    if (hold_file_settings(order->config, &settings, &err) < 0 ||
-        hold_file_write(settings, vmid, order->why, &file, &err) < 0) {
+    if (rc == 0) {
+        where_find(settings, vmid, &where);
+        if (is_wrong_number(&where, settings, vmid)) {
+            return where_fail(cli, vmid);
+        }
+        rc = hold_file_write(settings, vmid, why, &file, &err);
+    }
+    if (rc < 0) {
         return cli_fail(cli, CLI_ERROR, "VM %u is not on hold: %s", (unsigned)vmid, err.text);
     }
-    note_if_nowhere(cli, settings, vmid);
-    told = hold_file_tell(cli, "Hold", vmid,
+    told = hold_file_tell(cli, "Hold", vmid, &where,
                           "the hold counts, but the daemon was not told and writes it into its "
                           "journal later");
     if (cli->json) {
@@ -68,9 +62,8 @@ static enum cli_exit hold_vm(const struct cli *cli, uint32_t vmid, void *userdat
 static enum cli_exit hold_run(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(several_fini) struct several several = {0};
-    struct order order = {.config = HOLD_FILE_CONFIG};
-    const struct arg_option options[] = {{"why", 'w', ARG_TEXT, &order.why},
-                                         {"config", '\0', ARG_TEXT, &order.config}};
+    const char *why = NULL;
+    const struct arg_option options[] = {{"why", 'w', ARG_TEXT, &why}};
     struct args args;
     enum cli_exit code;
 
@@ -78,7 +71,7 @@ static enum cli_exit hold_run(struct cli *cli, int argc, char **argv)
         return code;
     }
     code = several_operands(cli, &args, &several);
-    return code != CLI_OK ? code : several_run(cli, &several, hold_vm, &order);
+    return code != CLI_OK ? code : several_run(cli, &several, hold_vm, &why);
 }
 
 const struct verb verb_hold = {
@@ -91,8 +84,7 @@ const struct verb verb_hold = {
         "/etc/pve/pve-hwid/VMID.hold: it goes with the VM to other nodes, and counts also when\n"
         "the daemon does not run.\n\n"
         "  -w, --why TEXT  the reason, for those who come later\n"
-        "  --config FILE   settings that say where fingerprints lie (default\n"
-        "                  " HOLD_FILE_CONFIG ")\n\n"
+        "\n"
         "Exit: 0 it is on hold, 1 error; of several VMs that of the worst.\n\n"
         "Examples:\n"
         "  pve-hwid hold 105 --why 'the vendor looks at it until Friday'\n"

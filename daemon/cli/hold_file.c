@@ -206,17 +206,23 @@ int hold_file_remove(const struct settings *settings, uint32_t vmid, struct err 
     return found;
 }
 
-bool hold_file_tell(const struct cli *cli, const char *method, uint32_t vmid, const char *if_not)
+bool hold_file_tell(const struct cli *cli, const char *method, uint32_t vmid,
+                    const struct where *where, const char *if_not)
 {
     json_auto_t *answer = NULL;
     struct err err = {""};
-    const struct call call = {
-        .method = method,
-        .vmid = vmid,
-        .parameters = json_pack("{s:I}", "vmid", (json_int_t)vmid),
-        .patience_s = TELL_PATIENCE_S,
-    };
+    struct call call = {.method = method, .vmid = vmid, .patience_s = TELL_PATIENCE_S};
 
+    if (where->is == WHERE_NOWHERE) {
+        cli_note(cli, "there is no VM %u in the cluster now", (unsigned)vmid);
+        return false;
+    }
+    if (where->is == WHERE_ELSEWHERE) {
+        cli_note(cli, "VM %u is on node %s, whose daemon sees that by itself", (unsigned)vmid,
+                 where->node);
+        return false;
+    }
+    call.parameters = json_pack("{s:I}", "vmid", (json_int_t)vmid);
     if (calls_try(cli, &call, &answer, &err) == 0) {
         return true;
     }

@@ -10,9 +10,8 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/where.h"
 #include "core/settings.h"
-
-#define HOLD_FILE_CONFIG "/etc/pve-hwid/pve-hwid.conf"
 
 /* The settings tell where fingerprints lie. A missing file means the defaults. */
 int hold_file_settings(const char *config, struct settings **ret, struct err *err);
@@ -36,7 +35,9 @@ int hold_file_write(const struct settings *settings, uint32_t vmid, const char *
 int hold_file_remove(const struct settings *settings, uint32_t vmid, struct err *err);
 
 /* Tells the daemon (method "Hold" or "Resume"). False: it does not know yet, which was said as a
- * note together with what that means. */
-bool hold_file_tell(const struct cli *cli, const char *method, uint32_t vmid, const char *if_not);
+ * note together with what that means. One that is not on this node is none of its business: it is
+ * said where the VM is. */
+bool hold_file_tell(const struct cli *cli, const char *method, uint32_t vmid,
+                    const struct where *where, const char *if_not);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "cli/where.h"
 #include "io/file.h"
 
 enum { WORD_SIZE = 24 }; /* of struct cli_batch, too */
@@ -120,6 +121,35 @@ static void tell_daemon(const struct cli *cli, uint32_t vmid)
     }
 }
 
+/* What follows for its starts, as it is now: asked before the daemon is told, which may change it
+ * at once. */
+static void foretell(const struct cli *cli, uint32_t vmid, struct hook_deed *deed)
+{
+    json_auto_t *answer = NULL;
+    const char *state, *detail;
+    const json_t *vm;
+    bool failed = false;
+
+    if (admin_ask_daemon(cli, "Check", vmid, &answer, &failed, NULL) < 0 || failed) {
+        return;
+    }
+    vm = json_array_get(json_object_get(answer, "vms"), 0);
+    state = json_string_value(json_object_get(vm, "state"));
+    detail = json_string_value(json_object_get(vm, "detail"));
+    detail = detail != NULL ? detail : "";
+    if (str_equal(state, "in-sync")) {
+        hook_deed_say(deed, CLI_OK, "it is as its fingerprint says, so its next start goes on");
+    } else if (str_equal(state, "differs")) {
+        hook_deed_say(deed, CLI_OK,
+                      "it differs from its fingerprint (%s): it is changed while it is stopped; a "
+                      "start that comes first is stopped on purpose (exit code 75), it is changed, "
+                      "and started again, unless on_drift says otherwise",
+                      detail);
+    } else if (state != NULL) {
+        hook_deed_say(deed, CLI_OK, "%s%s%s", state, *detail != '\0' ? ": " : "", detail);
+    }
+}
+
 /* --- telling ---------------------------------------------------------------------------------- */
 
 static const char *word_of(enum cli_exit code, bool changes, bool dry_run)
@@ -176,11 +206,12 @@ static void decide(const struct hook_job *job, uint32_t vmid, struct hook_deed *
 {
     const struct vm_hook *vm = vm_hooks_find(&job->vms, vmid);
 
-    if (vm == NULL) {
-        hook_deed_say(ret, CLI_ERROR, "there is no such VM in the cluster; qm list");
-    } else if (!vm->is_here) {
-        hook_deed_say(ret, CLI_ERROR, "it is on node %s; run there: pve-hwid %s %u", vm->node,
-                      job->doing, (unsigned)vmid);
+    if (vm == NULL || !vm->is_here) {
+        struct where where = {.is = vm == NULL ? WHERE_NOWHERE : WHERE_ELSEWHERE,
+                              .node = vm == NULL ? NULL : vm->node};
+        CLEANUP_FREE char *why = where_why_not(&where, vmid, job->doing);
+
+        hook_deed_say(ret, CLI_ERROR, "%s", why != NULL ? why : "out of memory");
     } else if (vm->conf == NULL) {
         hook_deed_say(ret, CLI_ERROR, "%s", vm->problem);
     } else {
@@ -201,6 +232,9 @@ static enum cli_exit do_one(const struct cli *cli, uint32_t vmid, void *userdata
         if (code != CLI_OK) {
             hook_deed_say(&deed, code, "%s", err.text);
         } else if (deed.tells) {
+            if (*deed.why == '\0') {
+                foretell(cli, vmid, &deed);
+            }
             tell_daemon(cli, vmid);
         }
     }

@@ -37,10 +37,6 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
 {
     const char *name;
 
-    /* Whose options are not known yet, because the verb is not. */
-    for (int i = 1; i < argc && !str_equal(argv[i], "--"); i++) {
-        cli->json = cli->json || str_equal(argv[i], "--json");
-    }
     if (argc < 2) {
         return cli_usage(cli, "what shall be done? A verb must come first");
     }
@@ -51,7 +47,14 @@ static enum cli_exit run(struct cli *cli, int argc, char **argv)
         name = verb_version.name;
     }
     cli->verb = cli_find_verb(cli, name);
-    return cli->verb == NULL ? cli_no_verb(cli, name) : cli->verb->run(cli, argc - 2, argv + 2);
+    if (cli->verb != NULL) {
+        return cli->verb->run(cli, argc - 2, argv + 2); /* args_parse() looks for --json */
+    }
+    /* A verb that is none has no options, so any word may be the one for programs. */
+    for (int i = 1; i < argc && !str_equal(argv[i], "--"); i++) {
+        cli->json = cli->json || str_equal(argv[i], "--json");
+    }
+    return cli_no_verb(cli, name);
 }
 
 /* By the name alone, as ExecStart= or a shell gives it: no option of ours makes a daemon. */
@@ -64,7 +67,8 @@ static bool is_daemon(const char *path)
 
 static int cli_main(int argc, char **argv)
 {
-    struct cli cli = {.verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET};
+    struct cli cli = {
+        .verbs = verbs, .n_verbs = ARRAY_SIZE(verbs), .socket = CLI_SOCKET, .config = CLI_CONFIG};
 
     /* The daemon is nobody and reads what root writes; what is secret says so file by file. */
     (void)umask(022);

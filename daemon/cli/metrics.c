@@ -71,8 +71,9 @@ static enum cli_exit metrics_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, table, ARRAY_SIZE(table), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n > 0) {
-        return cli_usage(cli, "metrics takes no operand: '%s' is one too many", args.words[0]);
+    code = args_none(cli, &args, true);
+    if (code != CLI_OK) {
+        return code;
     }
     if (cli->json && output != NULL) {
         return cli_usage(cli, "--json is for standard output, -o writes Prometheus text");

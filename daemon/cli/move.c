@@ -232,10 +232,8 @@ static enum cli_exit move_identity(struct move *move, uint32_t from, uint32_t to
 static enum cli_exit move_run(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(move_fini) struct move move = {.cli = cli};
-    const char *config = HOLD_FILE_CONFIG;
     const struct arg_option options[] = {{"dry-run", 'n', ARG_FLAG, &move.dry_run},
-                                         {"stopped", '\0', ARG_FLAG, &move.stopped},
-                                         {"config", '\0', ARG_TEXT, &config}};
+                                         {"stopped", '\0', ARG_FLAG, &move.stopped}};
     uint32_t vmids[2];
     struct err err = {""};
     struct args args;
@@ -256,7 +254,7 @@ static enum cli_exit move_run(struct cli *cli, int argc, char **argv)
     if (vmids[0] == vmids[1]) {
         return cli_usage(cli, "both are the same VM");
     }
-    if (hold_file_settings(config, &move.settings, &err) < 0) {
+    if (hold_file_settings(cli->config, &move.settings, &err) < 0) {
         return cli_fail(cli, CLI_ERROR, "%s", err.text);
     }
     return move_identity(&move, vmids[0], vmids[1]);
@@ -274,8 +272,7 @@ const struct verb verb_move = {
         "A hold does not go along. If it was interrupted, do it again.\n\n"
         "  -n, --dry-run   only tell what would happen\n"
         "  --stopped       do not ask PVE whether FROM runs\n"
-        "  --config FILE   settings that say where fingerprints lie (default\n"
-        "                  " HOLD_FILE_CONFIG ")\n\n"
+        "\n"
         "Exit: 0 moved, 3 would be moved (dry run), 4 FROM runs, 5 TO has a fingerprint of its\n"
         "own, 1 error.\n\n"
         "Example:\n"

@@ -12,7 +12,13 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-enum { WIDTH_UNKNOWN = 80, COLUMN_MIN = 8, GAP = 2 };
+enum {
+    WIDTH_UNKNOWN = 80,
+    COLUMN_MIN = 8,
+    LAST_MIN = 24, /* columns in which a sentence can be read */
+    BELOW = 6,     /* where it goes otherwise */
+    GAP = 2,
+};
 
 static const char *const style_codes[] = {
     [OUT_PLAIN] = "",        [OUT_BOLD] = "\033[1m",  [OUT_DIM] = "\033[2m",
@@ -114,7 +120,19 @@ void out_table_add(struct out_table *table, enum out_style style, const char *te
         table->failed = true;
         return;
     }
-    table->cells[table->n++] = (struct out_cell){copy, style};
+    table->cells[table->n++] = (struct out_cell){.text = copy, .style = style};
+}
+
+void out_table_add_below(struct out_table *table, const char *text)
+{
+    size_t first = table->n;
+
+    for (size_t c = 0; c < table->columns; c++) {
+        out_table_add(table, OUT_PLAIN, c == 0 ? text : NULL);
+    }
+    if (!table->failed) {
+        table->cells[first].below = true;
+    }
 }
 
 void out_table_addf(struct out_table *table, enum out_style style, const char *format, ...)
@@ -134,53 +152,79 @@ void out_table_addf(struct out_table *table, enum out_style style, const char *f
     out_table_add(table, style, text);
 }
 
-/* Columns a text takes: one per UTF-8 character. Wide ones would be cut a little late. */
-static size_t columns_of(const char *text)
+/* Wide characters count as one: a line with them is a little long. */
+size_t out_columns(const char *text, size_t bytes)
 {
     size_t n = 0;
 
-    for (; *text != '\0'; text++) {
-        n += ((unsigned char)*text & 0xc0) != 0x80;
+    for (size_t i = 0; i < bytes; i++) {
+        n += ((unsigned char)text[i] & 0xc0) != 0x80;
     }
     return n;
 }
 
-/* Prints at most `limit` columns (0: all), then blanks up to `pad`. A cut text ends in "..". */
-static void put_cell(const struct out *out, const struct out_cell *cell, size_t limit, size_t pad)
+size_t out_line(const char *text, size_t width)
 {
-    CLEANUP_FREE char *cut = NULL;
-    size_t width = columns_of(cell->text);
-    const char *shown = cell->text;
+    size_t bytes = 0, columns = 0, blank = 0;
 
-    if (limit > 0 && width > limit) {
-        size_t bytes = 0;
-
-        for (size_t n = 0; cell->text[bytes] != '\0'; bytes++) {
-            n += ((unsigned char)cell->text[bytes] & 0xc0) != 0x80;
-            if (n > limit - 2) {
-                break;
-            }
+    while (text[bytes] != '\0') {
+        if (((unsigned char)text[bytes] & 0xc0) != 0x80 && ++columns > width) {
+            return blank > 0 ? blank : bytes;
         }
-        cut = str_printf("%.*s..", (int)bytes, cell->text);
-        shown = cut != NULL ? cut : "..";
-        width = cut != NULL ? limit : 2;
+        bytes++;
+        if (text[bytes] == ' ') {
+            blank = bytes;
+        }
     }
-    put_styled(out, cell->style, shown, false);
-    for (; width < pad; width++) {
+    return bytes;
+}
+
+static void put_blanks(const struct out *out, size_t n)
+{
+    for (; n > 0; n--) {
         (void)fputc(' ', out->file); /* as above */
+    }
+}
+
+/* The last cell of a row, which begins in column `at`: what does not fit goes below it; where there
+ * is no room for it, all of it goes below the row. */
+static void put_last(const struct out *out, const struct out_cell *cell, size_t at)
+{
+    const char *text = cell->text;
+    bool fits = out->width == 0 || at + out_columns(text, strlen(text)) <= out->width;
+    size_t indent = fits || at + LAST_MIN <= out->width ? at : BELOW;
+    size_t width = out->width > indent + COLUMN_MIN ? out->width - indent : COLUMN_MIN;
+
+    if (indent != at) {
+        (void)fputc('\n', out->file); /* as above */
+        put_blanks(out, indent);
+    }
+    while (*text != '\0') {
+        size_t bytes = fits ? strlen(text) : out_line(text, width);
+        CLEANUP_FREE char *line = str_ndup(text, bytes);
+
+        put_styled(out, cell->style, line != NULL ? line : "(out of memory)", false);
+        text += bytes;
+        text += strspn(text, " ");
+        if (*text != '\0') {
+            (void)fputc('\n', out->file); /* as above */
+            put_blanks(out, indent);
+        }
     }
 }
 
 static void measure(const struct out_table *table, size_t widths[OUT_COLUMNS_MAX])
 {
     for (size_t c = 0; c < table->columns; c++) {
-        widths[c] = columns_of(table->heads[c]);
+        widths[c] = strlen(table->heads[c]);
     }
     for (size_t i = 0; i < table->n; i++) {
-        size_t width = columns_of(table->cells[i].text);
+        size_t width = out_columns(table->cells[i].text, strlen(table->cells[i].text));
         size_t c = i % table->columns;
 
-        widths[c] = width > widths[c] ? width : widths[c];
+        if (!table->cells[i - c].below) {
+            widths[c] = width > widths[c] ? width : widths[c];
+        }
     }
 }
 
@@ -190,16 +234,18 @@ static void put_row(const struct out_table *table, const struct out *out, const 
 {
     size_t used = 0;
 
-    for (size_t c = 0; c < table->columns; c++) {
-        bool last = c + 1 == table->columns;
-        size_t limit = 0;
-
-        if (last && out->width > 0) {
-            limit = out->width > used + COLUMN_MIN ? out->width - used : COLUMN_MIN;
-        }
-        put_cell(out, &cells[c], limit, last ? 0 : widths[c] + GAP);
+    if (cells[0].below) {
+        put_blanks(out, BELOW);
+        put_last(out, &cells[0], BELOW);
+        (void)fputc('\n', out->file); /* as above */
+        return;
+    }
+    for (size_t c = 0; c + 1 < table->columns; c++) {
+        put_styled(out, cells[c].style, cells[c].text, false);
+        put_blanks(out, widths[c] + GAP - out_columns(cells[c].text, strlen(cells[c].text)));
         used += widths[c] + GAP;
     }
+    put_last(out, &cells[table->columns - 1], used);
     (void)fputc('\n', out->file); /* as above */
 }
 
@@ -215,7 +261,8 @@ int out_table_print(const struct out_table *table, const struct out *out)
         return 0;
     }
     for (size_t c = 0; c < table->columns; c++) {
-        heads[c] = (struct out_cell){(char *)table->heads[c], OUT_BOLD}; /* only read */
+        heads[c] = (struct out_cell){.text = (char *)table->heads[c],
+                                     .style = OUT_BOLD}; /* only read */
     }
     measure(table, widths);
     put_row(table, out, widths, heads);

@@ -298,5 +298,6 @@ const struct verb verb_plan = {
         "  pve-hwid plan -c 105.conf -f 105.json --report\n",
     .operands = ARGS_WORDS_MAX,
     .online = true,
+    .other_config = true,
     .run = plan_run,
 };

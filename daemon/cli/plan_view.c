@@ -129,11 +129,13 @@ json_t *plan_view_json(const struct plan *plan, json_t *pending)
 int plan_view_print(const struct cli *cli, const struct plan *plan, struct err *err)
 {
     CLEANUP_FREE char *text = NULL;
+    CLEANUP_FREE char *local = NULL;
     int rc = plan_to_text(plan, &text, err);
 
     if (rc < 0) {
         return rc;
     }
-    out_text(&cli->out, text);
+    local = out_local_times(text);
+    out_text(&cli->out, local != NULL ? local : text);
     return 0;
 }

@@ -36,34 +36,6 @@ static enum out_style style_of(const char *verdict)
 
 /* --- wrapping --------------------------------------------------------------------------------- */
 
-static size_t columns_of(const char *text, size_t bytes)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < bytes; i++) {
-        n += ((unsigned char)text[i] & 0xc0) != 0x80;
-    }
-    return n;
-}
-
-/* Bytes of the first line of `text` that takes at most `width` columns: up to a blank if there is
- * one, else as many as fit. 0 only for an empty text. */
-static size_t line_of(const char *text, size_t width)
-{
-    size_t bytes = 0, columns = 0, blank = 0;
-
-    while (text[bytes] != '\0') {
-        if (((unsigned char)text[bytes] & 0xc0) != 0x80 && ++columns > width) {
-            return blank > 0 ? blank : bytes;
-        }
-        bytes++;
-        if (text[bytes] == ' ') {
-            blank = bytes;
-        }
-    }
-    return bytes;
-}
-
 /* A paragraph behind a "- ", its other lines below its first. */
 static void print_item(const struct out *out, const char *text)
 {
@@ -71,7 +43,7 @@ static void print_item(const struct out *out, const char *text)
     bool first = true;
 
     while (*text != '\0') {
-        size_t bytes = width == 0 ? strlen(text) : line_of(text, width);
+        size_t bytes = width == 0 ? strlen(text) : out_line(text, width);
 
         out_printf(out, OUT_PLAIN, "%s%.*s\n", first ? "  - " : "    ", (int)bytes, text);
         text += bytes;
@@ -115,7 +87,7 @@ static void measure(const struct out *out, const json_t *rows, size_t widths[COL
         widths[c] = strlen(heads[c]);
         json_array_foreach (rows, i, row) {
             const char *text = cell(row, c);
-            size_t width = columns_of(text, strlen(text));
+            size_t width = out_columns(text, strlen(text));
 
             widths[c] = width > widths[c] ? width : widths[c];
         }
@@ -155,8 +127,8 @@ static void print_row(const struct out *out, const json_t *row, const size_t wid
     while (more) {
         more = false;
         for (size_t c = 0; c < COLUMNS; c++) {
-            size_t bytes = line_of(rest[c], widths[c]);
-            size_t columns = columns_of(rest[c], bytes);
+            size_t bytes = out_line(rest[c], widths[c]);
+            size_t columns = out_columns(rest[c], bytes);
             enum out_style style = row == NULL   ? OUT_BOLD
                                    : c == RESULT ? style_of(cell(row, RESULT))
                                                  : OUT_PLAIN;

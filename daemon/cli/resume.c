@@ -3,51 +3,54 @@
 #include "cli/hold_file.h"
 #include "cli/several.h"
 
-struct order {
-    const char *config;
-};
+static enum cli_exit tell(const struct cli *cli, uint32_t vmid, bool was_on_hold, bool told)
+{
+    if (cli->json) {
+        return cli_print_json(cli,
+                              json_pack("{s:I,s:b,s:b,s:b}", "vmid", (json_int_t)vmid, "on_hold", 0,
+                                        "was_on_hold", (int)was_on_hold, "daemon_told", (int)told),
+                              CLI_OK);
+    }
+    out_printf(&cli->out, OUT_PLAIN,
+               was_on_hold ? "VM %u is on hold no more%s.\n" : "VM %u was not on hold%s.\n",
+               (unsigned)vmid, told ? ": the daemon looks at it now" : "");
+    return CLI_OK;
+}
 
 static enum cli_exit resume_vm(const struct cli *cli, uint32_t vmid, void *userdata)
 {
-    const struct order *order = userdata;
     CLEANUP(settings_freep) struct settings *settings = NULL;
+    CLEANUP(where_fini) struct where where = {0};
     struct err err = {""};
-    bool told;
-    int rc = hold_file_settings(order->config, &settings, &err);
+    int rc = hold_file_settings(cli->config, &settings, &err);
 
+    (void)userdata; /* there are no orders */
     rc = rc < 0 ? rc : hold_file_remove(settings, vmid, &err);
     if (rc < 0) {
         return cli_fail(cli, CLI_ERROR, "VM %u stays on hold: %s", (unsigned)vmid, err.text);
     }
-    told = hold_file_tell(
-        cli, "Resume", vmid,
-        rc == 0 ? "the hold is over, but the daemon was not told and looks at the VM later"
-                : "the daemon was not told to look at it");
-    if (cli->json) {
-        return cli_print_json(cli,
-                              json_pack("{s:I,s:b,s:b,s:b}", "vmid", (json_int_t)vmid, "on_hold", 0,
-                                        "was_on_hold", rc == 0, "daemon_told", (int)told),
-                              CLI_OK);
+    where_find(settings, vmid, &where);
+    if (rc != 0 && where.is == WHERE_NOWHERE) {
+        return where_fail(cli, vmid);
     }
-    out_printf(&cli->out, OUT_PLAIN,
-               rc == 0 ? "VM %u is on hold no more%s.\n" : "VM %u was not on hold%s.\n",
-               (unsigned)vmid, told ? ": the daemon looks at it now" : "");
-    return CLI_OK;
+    return tell(cli, vmid, rc == 0,
+                hold_file_tell(cli, "Resume", vmid, &where,
+                               rc == 0 ? "the hold is over, but the daemon was not told and looks "
+                                         "at the VM later"
+                                       : "the daemon was not told to look at it"));
 }
 
 static enum cli_exit resume_run(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(several_fini) struct several several = {0};
-    struct order order = {.config = HOLD_FILE_CONFIG};
-    const struct arg_option options[] = {{"config", '\0', ARG_TEXT, &order.config}};
     struct args args;
     enum cli_exit code;
 
-    if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
+    if (args_parse(cli, NULL, 0, argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
     code = several_operands(cli, &args, &several);
-    return code != CLI_OK ? code : several_run(cli, &several, resume_vm, &order);
+    return code != CLI_OK ? code : several_run(cli, &several, resume_vm, NULL);
 }
 
 const struct verb verb_resume = {
@@ -58,8 +61,6 @@ const struct verb verb_resume = {
         "Takes the hold file away, wherever it lies, and has the daemon look at the VM: a\n"
         "stopped VM with our hookscript is changed right away, others with their next start\n"
         "or with apply.\n\n"
-        "  --config FILE   settings that say where fingerprints lie (default\n"
-        "                  " HOLD_FILE_CONFIG ")\n\n"
         "Exit: 0 it is not on hold, 1 error; of several VMs that of the worst.\n\n"
         "Example:\n"
         "  pve-hwid resume 105\n",

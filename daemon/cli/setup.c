@@ -340,8 +340,9 @@ static enum cli_exit setup_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, options, ARRAY_SIZE(options), argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n > 0) {
-        return cli_usage(cli, "setup takes no operand: '%s' is one too many", args.words[0]);
+    code = args_none(cli, &args, false);
+    if (code != CLI_OK) {
+        return code;
     }
     return run_setup(cli, &setup);
 }

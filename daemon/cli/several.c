@@ -129,6 +129,12 @@ enum cli_exit several_take(const struct cli *cli, const struct args *args, bool 
 /* A signal has nothing but this to leave a word in. */
 static volatile sig_atomic_t interrupted;
 
+/* Which of them end this program: a signal that was ignored stays so, as for a job in the
+ * background. */
+static const int interrupts[] = {SIGINT, SIGTERM};
+static volatile sig_atomic_t interrupts_caught[ARRAY_SIZE(interrupts)];
+
+/* The next one, whichever it is, ends this program at once: so this text comes once. */
 static void on_interrupt(int number)
 {
     static const char text[] = "\npve-hwid: interrupted: the VM under way is ended, no other is "
@@ -138,20 +144,30 @@ static void on_interrupt(int number)
 
     (void)number;
     interrupted = 1;
+    for (size_t i = 0; i < ARRAY_SIZE(interrupts); i++) {
+        if (interrupts_caught[i] != 0) {
+            (void)signal(interrupts[i], SIG_DFL); /* cannot fail: they were caught */
+        }
+    }
     (void)!write(STDERR_FILENO, text, sizeof(text) - 1); /* nobody there to read it: as well */
     errno = saved;
 }
 
 static void watch_interrupts(void)
 {
-    static const int signals[] = {SIGINT, SIGTERM};
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_interrupt};
     struct sigaction present;
 
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-        /* What is ignored stays so, as for a job in the background. Neither fails. */
-        if (sigaction(signals[i], NULL, &present) == 0 && present.sa_handler != SIG_IGN) {
-            (void)sigaction(signals[i], &action, NULL);
+    /* While one of them is being handled the other one waits, or it would be told twice. */
+    (void)sigemptyset(&action.sa_mask); /* none of these can fail */
+    for (size_t i = 0; i < ARRAY_SIZE(interrupts); i++) {
+        (void)sigaddset(&action.sa_mask, interrupts[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(interrupts); i++) {
+        (void)sigaction(interrupts[i], NULL, &present);
+        interrupts_caught[i] = present.sa_handler != SIG_IGN;
+        if (interrupts_caught[i] != 0) {
+            (void)sigaction(interrupts[i], &action, NULL);
         }
     }
 }

@@ -99,9 +99,9 @@ static enum cli_exit status_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, NULL, 0, argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n > 0) {
-        return cli_usage(cli, "status takes no operand; for one VM: pve-hwid check %s",
-                         args.words[0]);
+    code = args_none(cli, &args, true);
+    if (code != CLI_OK) {
+        return code;
     }
     code = calls_vm(cli, "Status", 0, NULL, &answer);
     if (code != CLI_OK) {

@@ -159,14 +159,34 @@ static json_t *end_json(const struct vcenter_run *run, const struct err *err)
     return object;
 }
 
+/* First complete, then hand out: docs/TUTORIAL.md tells the same. */
+static void print_next(const struct vcenter_run *run, const struct lack lacks[static LACKS])
+{
+    const struct out *out = &run->cli->out;
+    bool lacking = false;
+
+    for (size_t i = 0; i < LACKS; i++) {
+        lacking = lacking || lacks[i].vms > 0;
+    }
+    if (lacking) {
+        out_printf(out, OUT_PLAIN,
+                   "Next, to fill in what is missing, VM by VM: pve-hwid capture --merge "
+                   "%s/NAME.json NAME.vmx NAME-hwid.json -o NAME.json\n"
+                   "Or, to give them to their VMs as they are: pve-hwid match %s\n",
+                   run->options->output, run->options->output);
+    } else {
+        out_printf(out, OUT_PLAIN, "Next: pve-hwid match %s\n", run->options->output);
+    }
+}
+
 static void print_end(const struct vcenter_run *run)
 {
     const struct out *out = &run->cli->out;
     const struct vcenter_count *count = &run->count;
     struct lack lacks[LACKS];
 
-    out_printf(out, OUT_PLAIN, "%zu of %zu VMs captured from %s into %s", count->captured,
-               run->vms.n, run->url, run->options->output);
+    out_printf(out, OUT_PLAIN, "%zu of %zu VM%s captured from %s into %s", count->captured,
+               run->vms.n, run->vms.n == 1 ? "" : "s", run->url, run->options->output);
     out_printf(out, OUT_PLAIN, "; %zu were there already", count->skipped);
     out_printf(out, count->failed > 0 ? OUT_BAD : OUT_PLAIN, "; %zu failed", count->failed);
     out_printf(out, OUT_PLAIN, left(run) > 0 ? "; %zu left\n" : "\n", left(run));
@@ -188,14 +208,14 @@ static void print_end(const struct vcenter_run *run)
         }
     }
     if (count->notes > 0 && run->vms.n > 1) {
-        out_printf(out, OUT_PLAIN, "  %zu notes: %s/notes.txt\n", count->notes,
-                   run->options->output);
+        out_printf(out, OUT_PLAIN, "  %zu note%s: %s/notes.txt\n", count->notes,
+                   count->notes == 1 ? "" : "s", run->options->output);
     }
     if (left(run) > 0 || count->failed > 0) {
         out_printf(out, OUT_PLAIN,
                    "Next: the same command again asks only for what is not there yet\n");
     } else {
-        out_printf(out, OUT_PLAIN, "Next: pve-hwid match %s\n", run->options->output);
+        print_next(run, lacks);
     }
 }
 

@@ -12,8 +12,9 @@ static enum cli_exit version_run(struct cli *cli, int argc, char **argv)
     if (args_parse(cli, NULL, 0, argc, argv, &args, &code) == ARGS_DONE) {
         return code;
     }
-    if (args.n > 0) {
-        return cli_usage(cli, "version takes no operand: '%s' is one too many", args.words[0]);
+    code = args_none(cli, &args, false);
+    if (code != CLI_OK) {
+        return code;
     }
     if (cli->json) {
         return cli_print_json(

@@ -228,7 +228,23 @@ static void hint_vendor(struct report_builder *b)
                 value.data, b->after.ovmf ? "; with OVMF this is not proven to work" : "");
 }
 
-static void hint_cdrom(struct report_builder *b)
+/* A slot for a drive that is to be added: where PVE's own wizard puts it, or the next one. */
+static bool find_free_slot(const struct report_builder *b, char slot[static DRIVE_SLOT_SIZE])
+{
+    static const char *const wanted[] = {"ide2",  "ide0",  "ide1",  "ide3",  "sata0",
+                                         "sata1", "sata2", "sata3", "sata4", "sata5"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        if (pveconf_get(b->in->conf, wanted[i]) == NULL &&
+            guest_drive(&b->after, wanted[i]) == NULL) {
+            memcpy(slot, wanted[i], strlen(wanted[i]) + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void hint_cdrom(struct report_builder *b, const char *name)
 {
     const struct report_row *row = find_row(b->report, "cdroms[0]");
     char slot[DRIVE_SLOT_SIZE] = "";
@@ -248,10 +264,11 @@ static void hint_cdrom(struct report_builder *b)
                     "CD-ROM: only root can give it VMware's name, in `args`: -set "
                     "'device.%s.model=%s'",
                     slot, row->vmware);
-    } else if (slot[0] == '\0') {
-        report_note(
-            b, &b->report->hints,
-            "CD-ROM: the VM had one on VMware; add an empty drive (ide2: none,media=cdrom)");
+    } else if (slot[0] == '\0' && find_free_slot(b, slot)) {
+        report_note(b, &b->report->hints,
+                    "CD-ROM: qm set %s --%s none,media=cdrom adds an empty drive, as the VM had "
+                    "one on VMware",
+                    name, slot);
     }
 }
 
@@ -307,7 +324,7 @@ static void hint(struct report_builder *b)
                     b->in->fp->sockets > 0 ? b->in->fp->sockets : 1,
                     b->in->fp->cores > 0 ? b->in->fp->cores : 1);
     }
-    hint_cdrom(b);
+    hint_cdrom(b, name);
 }
 
 void report_judge(struct report_builder *b)

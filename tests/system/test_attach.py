@@ -205,7 +205,9 @@ def test_attached_vm_is_rewritten_early():
         node.vm(105, imported(), hook=False)
         node.fingerprint(105, small_fingerprint(), cluster=True)
         wait_for("it was seen", lambda: "its hookscript is not pve-hwid" in node.log_text())
-        root(node, "attach", "105", check=True)
+        told = root(node, "attach", "105", check=True).stdout
+        contains(told, "VM 105: attached: it differs from its fingerprint (smbios1", "attach")
+        contains(told, "started again, unless on_drift says otherwise", "attach")
         wait_for("it is rewritten", lambda: "base64=1" in node.conf(105)["smbios1"])
 
 

@@ -250,8 +250,10 @@ def test_log_tells_the_story():
 
 def test_log_of_an_untouched_vm_is_empty():
     with checked_node() as node:
+        node.vm(105, imported())
         node.start_daemon()
         result = node.hwid("log", "105")
+        contains(result.stdout, "VM 105: nothing was changed so far.", "log")
         equal(result.returncode, 0, f"exit code: {result.stdout}{result.stderr}")
 
 

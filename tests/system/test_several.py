@@ -27,7 +27,7 @@ def test_all_are_applied_and_summed_up():
         node.write("etc/pve/pve-hwid/106.hold",
                    '{"format":1,"since":"2026-11-26T00:00:00Z","by":"root@pve2"}\n')
         dry = node.hwid("apply", "--all", "--dry-run")
-        contains(dry.stdout, "VM 105: dry run, nothing was changed; to do it: pve-hwid apply 105", "dry run")
+        contains(dry.stdout, "105   differs  smbios1\n", "dry run")
         contains(dry.stdout, "\n4 VMs: 3 differs, 1 on-hold\n", "its end")
         equal(changing(node), [], "requests that change something")
         result = node.hwid("apply", "--all")

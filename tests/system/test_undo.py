@@ -169,11 +169,18 @@ def test_a_running_vm_is_left_alone_and_not_held():
         rewritten(node)
         equal(node.qm("start", "105").returncode, 0, "start")
         after = whole(node)
+        at_rest(node)
+        before = node.records(105)
         result = verb(node, "undo", "105", code=4)
         contains(result.stderr, "running", "undo")
         equal(whole(node), after, "configuration")
         assert not held(node), "it is on hold"
-        equal([r for r in node.records(105) if r in ("hold", "resume")], ["hold", "resume"], "records")
+        contains(result.stderr, "when it is stopped and unlocked: pve-hwid undo 105", "undo")
+        lacks(result.stdout, "undoing", "undo")
+        answer = verb_json(node, "undo", "105", code=4)
+        equal((answer["outcome"], answer["hold"], answer["dry_run"]), ("busy", None, False), "json")
+        at_rest(node)
+        equal(node.records(105), before, "records")
 
 
 def test_a_locked_vm_is_left_alone():
