@@ -379,6 +379,7 @@ bool reconcile_is_stuck(const struct reconcile *r)
 void reconcile_owe_start(struct reconcile *r)
 {
     r->owes_start = true;
+    r->ran = false;
     r->start_asked = 0; /* what was asked for before was another start */
     r->start_guessed = false;
 }

@@ -391,6 +391,9 @@ static const char *why_no_start(const struct reconcile *r)
     if (r->gone) {
         return "it is not on this node any more";
     }
+    if (r->ran) {
+        return "somebody has started it meanwhile";
+    }
     if (r->disk_lost) {
         return "one of its disks is attached nowhere";
     }

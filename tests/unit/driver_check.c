@@ -129,6 +129,12 @@ static bool any_leftovers(const struct driver *d)
     return d->pve.deletes.n > 0 && !d->pve.gone;
 }
 
+bool driver_waits_to_boot(const struct driver *d)
+{
+    return d->r != NULL && !d->stuck && d->pve.harmed_by_others && d->memory.open &&
+           d->told[RECONCILE_TELL_WARNING] > 0;
+}
+
 void driver_check(struct driver *d, const char *const *volumes)
 {
     bool ran = d->ended_running =
@@ -155,7 +161,7 @@ void driver_check(struct driver *d, const char *const *volumes)
     if (d->stuck && d->told[RECONCILE_TELL_STUCK] == 0) {
         fake_pve_problem(&d->pve, "stuck, and nobody was told");
     }
-    if (!d->stuck && d->r != NULL) {
+    if (!d->stuck && d->r != NULL && !(ran && driver_waits_to_boot(d))) {
         fake_pve_problem(&d->pve, "still in state %s", reconcile_state_name(d->r));
     }
     a = driver_assess(d);

@@ -446,6 +446,12 @@ static void wait_for_flock(struct fake_pve *pve, const struct api_reply *reply)
     }
 }
 
+static bool is_due(const struct fake_pve *pve, const struct fake_fault *fault)
+{
+    return fault->at != 0 ? fault->at == pve->n_requests
+                          : pve->broken_at != 0 && pve->broken_at + 1 == pve->n_requests;
+}
+
 void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
                    struct api_reply *ret_reply)
 {
@@ -460,7 +466,7 @@ void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
         fake_pve_problem(pve, "%s: `changing` is wrong", request->path);
     }
     for (size_t i = 0; i < pve->n_faults && !answered; i++) {
-        if (pve->faults[i].at == pve->n_requests) {
+        if (is_due(pve, &pve->faults[i])) {
             pve->n_struck++;
             lost = lost || pve->faults[i].kind == FAULT_LOST_AFTER;
             answered = fake_pve_strike(pve, pve->faults[i].kind, ret_reply);
