@@ -274,3 +274,13 @@ int fingerprint_check(const struct fingerprint *fp, struct err *err)
     rc = check_serial(&fp->smbios, err);
     return rc < 0 ? rc : check_slots(fp, err);
 }
+
+bool fingerprint_is_distinct(const struct fingerprint *fp)
+{
+    bool found = fp->smbios.uuid != NULL || fp->n_disks > 0;
+
+    for (size_t i = 0; i < fp->n_nics; i++) {
+        found = found || fp->nics[i].mac[0] != '\0';
+    }
+    return found;
+}

@@ -181,6 +181,8 @@ DEFINE_CLEANUP(struct fingerprint, fingerprint_free)
 /* All the checks of meaning that fingerprint_parse() makes behind the shape: at least one of
  * smbios, machine, nics, disks; a VMware serial and a uuid that name each other's bytes (law 6). */
 int fingerprint_check(const struct fingerprint *fp, struct err *err);
+/* Whether anything in it tells this machine from another: the UUID, a MAC, a disk. */
+bool fingerprint_is_distinct(const struct fingerprint *fp);
 
 /* "smbios.uuid", "nics.mac", ... */
 const char *fingerprint_part_name(enum fingerprint_part part);

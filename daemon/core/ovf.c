@@ -164,15 +164,11 @@ static int refuse(const struct ovf *o, const char *version, struct err *err)
 
 static int refuse_nothing(const struct fingerprint *fp, struct err *err)
 {
-    bool found = fp->smbios.uuid != NULL || fp->n_disks > 0;
-
-    for (size_t i = 0; i < fp->n_nics; i++) {
-        found = found || fp->nics[i].mac[0] != '\0';
-    }
-    return found ? 0
-                 : err_set(err, -EINVAL,
-                           "nothing in it tells this machine from another: no UUID, no MAC "
-                           "address, no disk");
+    return fingerprint_is_distinct(fp)
+               ? 0
+               : err_set(err, -EINVAL,
+                         "nothing in it tells this machine from another: no UUID, no MAC "
+                         "address, no disk");
 }
 
 static int capture_system(struct ovf *o, struct fingerprint **ret_fp, struct err *err)

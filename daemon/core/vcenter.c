@@ -105,15 +105,11 @@ static void capture_size(struct builder *b, const json_t *vm)
 
 static int refuse_nothing(const struct fingerprint *fp, struct err *err)
 {
-    bool found = fp->smbios.uuid != NULL || fp->n_disks > 0;
-
-    for (size_t i = 0; i < fp->n_nics; i++) {
-        found = found || fp->nics[i].mac[0] != '\0';
-    }
-    return found ? 0
-                 : err_set(err, -EINVAL,
-                           "nothing in the answer tells this machine from another: no bios_uuid, "
-                           "no MAC address, no disk. Capture its .vmx file, or inside the guest");
+    return fingerprint_is_distinct(fp)
+               ? 0
+               : err_set(err, -EINVAL,
+                         "nothing in the answer tells this machine from another: no bios_uuid, "
+                         "no MAC address, no disk. Capture its .vmx file, or inside the guest");
 }
 
 static int capture(struct builder *b, const json_t *vm, const char *list_name, struct err *err)

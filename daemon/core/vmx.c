@@ -239,16 +239,12 @@ static int refuse_encrypted(const struct vmx *v, struct err *err)
 
 static int refuse_nothing(const struct vmx *v, struct err *err)
 {
-    bool found = v->fp->smbios.uuid != NULL || v->fp->n_disks > 0;
-
-    for (size_t i = 0; i < v->fp->n_nics; i++) {
-        found = found || v->fp->nics[i].mac[0] != '\0';
-    }
-    return found ? 0
-                 : err_set(err, -EINVAL,
-                           "nothing in this .vmx tells this machine from another: no uuid.bios, "
-                           "no MAC address, no disk. Was it ever started? Capture inside the "
-                           "guest or from vCenter instead");
+    return fingerprint_is_distinct(v->fp)
+               ? 0
+               : err_set(err, -EINVAL,
+                         "nothing in this .vmx tells this machine from another: no uuid.bios, "
+                         "no MAC address, no disk. Was it ever started? Capture inside the "
+                         "guest or from vCenter instead");
 }
 
 static int capture(struct vmx *v, const char *captured, struct err *err)
