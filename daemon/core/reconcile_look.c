@@ -395,7 +395,7 @@ static const char *why_no_start(const struct reconcile *r)
         return "somebody has started it meanwhile";
     }
     if (r->disk_lost) {
-        return "one of its disks is attached nowhere";
+        return "one of its disks is attached nowhere, or twice";
     }
     if (r->ha_managed) {
         return "the HA manager starts it again by itself";

@@ -152,6 +152,10 @@ static char *try_start(struct fake_pve *pve, bool ours, const char *worker)
         }
     }
     fake_pve_apply_pending(pve);
+    if (ours && fake_pve_attached_twice(pve) != NULL) {
+        fake_pve_problem(pve, "we started the VM with %s attached twice",
+                         fake_pve_attached_twice(pve));
+    }
     code = worker != NULL && pve->pre_start != NULL ? pve->pre_start(pve->userdata, ours, worker)
                                                     : 0;
     if (code != 0 && !str_equal(worker, "qmstart")) {
@@ -293,7 +297,7 @@ static void our_start(struct fake_pve *pve, struct api_reply *reply)
 {
     CLEANUP_FREE char *upid = NULL;
 
-    if (pve->told_started) {
+    if (pve->told_started && pve->landing == NULL) {
         fake_pve_problem(pve, "a start was asked for twice, and the first had ended well");
     }
     pve->start_calls++;

@@ -256,11 +256,14 @@ static void a_cancelled_call_under_way_keeps_its_place(void **state)
     struct fixture *f = *state;
     struct got first = {0};
     struct got last = {0};
+    struct got later = {0};
     struct pve_call *call = send_request(f->pve, API_PUT, "/wait/300", &first);
 
     (void)send_request(f->pve, API_PUT, "/ok", &last);
     loop_for(f->event, 100);
     pve_cancel(call);
+    (void)send_request(f->pve, API_PUT, "/ok", &later); /* which looks for room */
+    assert_true(loop_until(f->event, &later.n, 1, PATIENCE_MS));
     assert_true(loop_until(f->event, &last.n, 1, PATIENCE_MS));
     assert_int_equal(first.n, 0);
     assert_int_equal(most_at_once(" P"), 1); /* PUT */

@@ -14,6 +14,7 @@
 
 #include "base/str.h"
 #include "driver.h"
+#include "fake_pve_priv.h"
 #include "scenarios.h"
 
 enum { TWO_DISKS = 2 };
@@ -275,6 +276,32 @@ static void a_disk_that_was_moved_by_a_start_boots_the_next_time(void **state)
     }
 }
 
+/* A start was held, and somebody changes an option of the disk that is half through its move: PVE
+ * carries out the other half, and both slots have it. Started so, a guest would write to one image
+ * by two ways. */
+static void a_disk_that_somebody_attached_twice_is_not_started(void **state)
+{
+    unsigned twice = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct driver d;
+
+        set_up(&d);
+        d.pve.now_ms += 30 * i; /* each time it breaks at another place */
+        fault(&d, LAST_STEP, FAULT_HALF);
+        fault(&d, 0, FAULT_EDITED_DISK);
+        driver_start(&d);
+        assert_string_equal(d.pve.problem, "");
+        assert_int_equal(d.told_twice, fake_pve_attached_twice(&d.pve) != NULL);
+        assert_int_equal(d.pve.start_calls, d.told_twice ? 0 : 1);
+        assert_false(d.memory.start_owed);
+        twice += d.told_twice;
+        driver_fini(&d);
+    }
+    assert_int_equal(twice, 1);
+}
+
 /* Started past the hook right before the call: scsi0 was unplugged at once, and sata0 waits for the
  * stop. To the daemon that comes after that is no disk that somebody has taken off. */
 static void a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off(void **state)
@@ -341,6 +368,30 @@ static void one_whose_sender_died_neither(void **state)
     assert_int_equal(landed, 3 * 64);
 }
 
+/* Somebody starts the VM while the next daemon has its first question to PVE under way only: that
+ * start is held as well. */
+static void one_whose_sender_died_meets_no_start_of_others(void **state)
+{
+    unsigned landed = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 64; i++) {
+        struct driver d;
+
+        set_up(&d);
+        d.pve.dice = (i + 1) * 0x9E3779B97F4A7C15u;
+        die(&d, AT_SECOND_STEP - 1, DRIVER_DIES_LATE);
+        fault(&d, SECOND_STEP + 1, FAULT_STARTED);
+        driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+        assert_string_equal(d.pve.problem, "");
+        assert_int_equal(d.lives, 1);
+        assert_int_equal(d.held, 1);
+        landed += d.pve.n_landed;
+        tear_down(&d);
+    }
+    assert_int_equal(landed, 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,10 +403,12 @@ int main(void)
         cmocka_unit_test(a_disk_that_is_put_back_boots_again),
         cmocka_unit_test(a_disk_that_was_moved_by_somebodys_call_boots),
         cmocka_unit_test(a_disk_that_was_moved_by_a_start_boots_the_next_time),
+        cmocka_unit_test(a_disk_that_somebody_attached_twice_is_not_started),
         cmocka_unit_test(a_stuck_disk_that_somebody_attached_elsewhere_is_theirs),
         cmocka_unit_test(a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off),
         cmocka_unit_test(a_call_that_comes_late_never_meets_our_start),
         cmocka_unit_test(one_whose_sender_died_neither),
+        cmocka_unit_test(one_whose_sender_died_meets_no_start_of_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
