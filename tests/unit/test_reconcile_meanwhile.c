@@ -368,30 +368,6 @@ static void one_whose_sender_died_neither(void **state)
     assert_int_equal(landed, 3 * 64);
 }
 
-/* Somebody starts the VM while the next daemon has its first question to PVE under way only: that
- * start is held as well. */
-static void one_whose_sender_died_meets_no_start_of_others(void **state)
-{
-    unsigned landed = 0;
-
-    (void)state;
-    for (unsigned i = 0; i < 64; i++) {
-        struct driver d;
-
-        set_up(&d);
-        d.pve.dice = (i + 1) * 0x9E3779B97F4A7C15u;
-        die(&d, AT_SECOND_STEP - 1, DRIVER_DIES_LATE);
-        fault(&d, SECOND_STEP + 1, FAULT_STARTED);
-        driver_run(&d, RECONCILE_FOR_FINGERPRINT);
-        assert_string_equal(d.pve.problem, "");
-        assert_int_equal(d.lives, 1);
-        assert_int_equal(d.held, 1);
-        landed += d.pve.n_landed;
-        tear_down(&d);
-    }
-    assert_int_equal(landed, 64);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,7 +384,6 @@ int main(void)
         cmocka_unit_test(a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off),
         cmocka_unit_test(a_call_that_comes_late_never_meets_our_start),
         cmocka_unit_test(one_whose_sender_died_neither),
-        cmocka_unit_test(one_whose_sender_died_meets_no_start_of_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
