@@ -387,6 +387,7 @@ bool reconcile_is_recovering(const struct reconcile *r)
 void reconcile_owe_start(struct reconcile *r)
 {
     r->owes_start = true;
+    r->ran = false;
     r->start_asked = 0; /* what was asked for before was another start */
     r->held_made_at = 0;
     r->start_guessed = false;

@@ -74,7 +74,7 @@ static bool left_the_order(const struct reconcile *r, const struct plan_step *st
     const struct pveconf *conf = r->assessment->conf;
     const char *now = pveconf_get(conf, "boot");
 
-    return (r->stuck || took_back(r)) && !r->runs && step->remove != NULL && now != NULL &&
+    return (r->stuck || took_back(r)) && step->remove != NULL && now != NULL &&
            order_names(before, step->remove) && !order_names(now, step->remove) &&
            reconcile_same_volume(pveconf_get(conf, step->remove), step->probe_value);
 }
@@ -105,8 +105,8 @@ static int order_after(const struct reconcile *r, const struct plan_step *step, 
     CLEANUP_FREE char *is = NULL;
 
     *ret = NULL;
-    if (r->runs || now == NULL || boot == NULL || disk == NULL || step->remove == NULL ||
-        boot->old == NULL || boot->value == NULL || !str_starts(boot->old, "order=") ||
+    if (now == NULL || boot == NULL || disk == NULL || step->remove == NULL || boot->old == NULL ||
+        boot->value == NULL || !str_starts(boot->old, "order=") ||
         !str_starts(boot->value, "order=") || !order_names(boot->old, step->remove) ||
         pveconf_get(conf, step->remove) != NULL ||
         !reconcile_same_volume(pveconf_get(conf, disk->option), step->probe_value)) {
@@ -157,6 +157,24 @@ static int set_order_back(struct reconcile *r, const char *slot, const char *ord
     return reconcile_go_to(r, STATE_SET_BACK, out);
 }
 
+/* Nothing is changed in a running VM. Its stop is waited for, since the order is in our memory
+ * alone: no later plan would know of it. Whoever started it has no start to be owed by us. */
+static int wait_for_the_stop(struct reconcile *r, const char *slot, const char *order,
+                             struct reconcile_action *out)
+{
+    bool told = r->told_order;
+
+    r->ran = r->told_order = true;
+    if (!told && reconcile_tell(r, RECONCILE_TELL_WARNING,
+                                "VM %u runs, and the disk that is %s now has left its boot order: "
+                                "it was started while that was being moved. The order is put right "
+                                "when the VM has stopped; or by you: qm set %u --boot '%s'",
+                                r->params.vm.vmid, slot, r->params.vm.vmid, order) < 0) {
+        return -ENOMEM;
+    }
+    return reconcile_sleep_then(r, STATE_LOOK_STATUS, RECONCILE_STUCK_MS, out);
+}
+
 /* 1: *out is what to do about the boot order that the disk has left; 0: nothing. */
 static int put_order_back(struct reconcile *r, const struct plan_step *step,
                           struct reconcile_action *out)
@@ -167,6 +185,10 @@ static int put_order_back(struct reconcile *r, const struct plan_step *step,
 
     if (rc < 0 || order == NULL) {
         return rc;
+    }
+    if (r->runs) {
+        rc = wait_for_the_stop(r, slot, order, out);
+        return rc < 0 ? rc : 1;
     }
     if (r->order_tries < ORDER_TRIES_MAX) {
         rc = set_order_back(r, slot, order, out);

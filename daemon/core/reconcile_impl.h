@@ -90,6 +90,8 @@ struct reconcile {
     bool may_come_late; /* PVE may still have in its hands what a daemon asked for that died */
     int64_t late_until; /* until then */
     bool told_detached; /* that somebody took a disk off meanwhile */
+    bool told_order;    /* that a disk is not in the boot order of a VM that runs */
+    bool ran;           /* it was seen running while its boot order had to wait for its stop */
 
     enum record_outcome end_outcome; /* what STATE_END will write */
     bool after_end_look;             /* then look afresh instead of going on */

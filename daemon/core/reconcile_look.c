@@ -421,8 +421,11 @@ static const char *why_no_start(const struct reconcile *r)
     if (r->not_owed) {
         return "its number was given to another machine meanwhile";
     }
+    if (r->ran) {
+        return "somebody has started it meanwhile";
+    }
     if (r->disk_lost) {
-        return "one of its disks is attached nowhere";
+        return "one of its disks is attached nowhere, or twice";
     }
     if (r->ha_managed) {
         return "the HA manager starts it again by itself";

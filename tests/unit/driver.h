@@ -94,6 +94,8 @@ void driver_settle(struct driver *d);
 bool driver_undo(struct driver *d);
 /* Does `word` come in d->requests? How often? */
 unsigned driver_count(const struct driver *d, const char *word);
+/* Told: the VM runs, with a disk that is not in its boot order, and is put right at its stop. */
+bool driver_waits_to_boot(const struct driver *d);
 /* What must hold when all is over; fills d->pve.problem. `volumes`: NULL-terminated. */
 void driver_check(struct driver *d, const char *const *volumes);
 /* At most one start was made by us for each that was held. */

@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "driver_priv.h"
+#include "fake_pve_priv.h"
 
 const char *driver_now(struct driver *d)
 {
@@ -67,9 +68,25 @@ static bool is_under_way(const struct driver *d, const char *slot)
     return d->memory.open && str_equal(json_string_value(json_object_get(step, "probe")), slot);
 }
 
+/* A call with the digest of an older file: PVE refuses it. */
+static bool is_stale(const struct driver *d, const struct api_request *request)
+{
+    CLEANUP_FREE char *digest = d->pve.gone ? NULL : fake_pve_digest(&d->pve);
+
+    for (size_t i = 0; i < request->n_params && digest != NULL; i++) {
+        if (str_equal(request->params[i].key, "digest")) {
+            return !str_equal(request->params[i].value, digest);
+        }
+    }
+    return false;
+}
+
 void driver_watch_put_back(struct driver *d, const struct api_request *request)
 {
-    for (size_t i = 0; i < request->n_params && d->pve.detached != NULL; i++) {
+    if (d->pve.detached == NULL || is_stale(d, request)) {
+        return;
+    }
+    for (size_t i = 0; i < request->n_params; i++) {
         const struct api_param *param = &request->params[i];
         CLEANUP_FREE char *volume = str_ndup(param->value, strcspn(param->value, ","));
 
@@ -131,6 +148,12 @@ static bool any_leftovers(const struct driver *d)
     return d->pve.deletes.n > 0 && !d->pve.gone;
 }
 
+bool driver_waits_to_boot(const struct driver *d)
+{
+    return d->r != NULL && !d->stuck && d->pve.harmed_by_others && d->memory.open &&
+           d->told[RECONCILE_TELL_WARNING] > 0;
+}
+
 void driver_check(struct driver *d, const char *const *volumes)
 {
     bool ran = d->ended_running =
@@ -157,7 +180,7 @@ void driver_check(struct driver *d, const char *const *volumes)
     if (d->stuck && d->told[RECONCILE_TELL_STUCK] == 0) {
         fake_pve_problem(&d->pve, "stuck, and nobody was told");
     }
-    if (!d->stuck && d->r != NULL) {
+    if (!d->stuck && d->r != NULL && !(ran && driver_waits_to_boot(d))) {
         fake_pve_problem(&d->pve, "still in state %s", reconcile_state_name(d->r));
     }
     a = driver_assess(d);

@@ -45,7 +45,8 @@ void driver_explain(const struct driver_trouble *t)
            t->auditor ? ", with Sys.Audit" : "", t->hold != NULL ? ", on hold" : "",
            t->volume == NULL ? "(none)" : t->volume);
     for (size_t i = 0; i < t->n_faults; i++) {
-        printf("    %s at request %u\n", fake_fault_name(t->faults[i].kind), t->faults[i].at);
+        printf("    %s at request %u%s\n", fake_fault_name(t->faults[i].kind), t->faults[i].at,
+               t->faults[i].at == 0 ? ", which is the one after a call that broke" : "");
     }
     for (size_t i = 0; i < t->n_crashes; i++) {
         printf("    killed %s action %u\n", when[t->crashes[i].when], t->crashes[i].at);

@@ -152,6 +152,10 @@ static char *try_start(struct fake_pve *pve, bool ours, const char *worker)
         }
     }
     fake_pve_apply_pending(pve);
+    if (ours && fake_pve_attached_twice(pve) != NULL) {
+        fake_pve_problem(pve, "we started the VM with %s attached twice",
+                         fake_pve_attached_twice(pve));
+    }
     code = worker != NULL && pve->pre_start != NULL ? pve->pre_start(pve->userdata, ours, worker)
                                                     : 0;
     if (code != 0 && !str_equal(worker, "qmstart")) {
@@ -306,7 +310,7 @@ static void our_start(struct fake_pve *pve, struct api_reply *reply)
 {
     CLEANUP_FREE char *upid = NULL;
 
-    if (pve->told_started) {
+    if (pve->told_started && pve->landing == NULL) {
         fake_pve_problem(pve, "a start was asked for twice, and the first had ended well");
     }
     pve->start_calls++;
@@ -459,6 +463,12 @@ static void wait_for_flock(struct fake_pve *pve, const struct api_reply *reply)
     }
 }
 
+static bool is_due(const struct fake_pve *pve, const struct fake_fault *fault)
+{
+    return fault->at != 0 ? fault->at == pve->n_requests
+                          : pve->broken_at != 0 && pve->broken_at + 1 == pve->n_requests;
+}
+
 void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
                    struct api_reply *ret_reply)
 {
@@ -473,7 +483,7 @@ void fake_pve_call(struct fake_pve *pve, const struct api_request *request,
         fake_pve_problem(pve, "%s: `changing` is wrong", request->path);
     }
     for (size_t i = 0; i < pve->n_faults && !answered; i++) {
-        if (pve->faults[i].at == pve->n_requests) {
+        if (is_due(pve, &pve->faults[i])) {
             pve->n_struck++;
             lost = lost || pve->faults[i].kind == FAULT_LOST_AFTER;
             answered = fake_pve_strike(pve, pve->faults[i].kind, ret_reply);

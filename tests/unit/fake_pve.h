@@ -50,7 +50,8 @@ enum fake_fault_kind {
 const char *fake_fault_name(enum fake_fault_kind kind);
 
 struct fake_fault {
-    unsigned at; /* number of the request, from 1 */
+    unsigned
+        at; /* number of the request, from 1; 0: the first after a call that FAULT_HALF broke */
     enum fake_fault_kind kind;
 };
 
@@ -103,6 +104,7 @@ struct fake_pve {
     bool stops_with_lock;             /* the backup that started it ends */
     bool blinks, stale, always_stale; /* no digest fits (the next call with one; all) */
     unsigned half_writes; /* the next change fails after so many writes, less one; 0: it does not */
+    unsigned broken_at;   /* number of the request that failed so; 0: none */
     unsigned flock_calls; /* the flock is held for so many changing calls */
     int64_t now_ms;       /* the driver's clock; calls take their time on it */
     uint64_t dice;        /* order in which PVE walks the options of a call */

@@ -296,7 +296,11 @@ static char *break_here(struct fake_pve *pve)
         return NULL;
     }
     pve->half_writes--;
-    return pve->half_writes > 0 ? NULL : str_dup("unable to open file: Input/output error");
+    if (pve->half_writes > 0) {
+        return NULL;
+    }
+    pve->broken_at = pve->n_requests;
+    return str_dup("unable to open file: Input/output error");
 }
 
 /* One option after the other, in PVE's order, which is any. */

@@ -55,14 +55,17 @@ static const char *const net_names[] = {"queues", "mtu", "host_mtu", "macaddr", 
 
 /* --- before ----------------------------------------------------------------------------------- */
 
-/* Values as they are, and nothing else: a probe, or setting back. */
+/* Values as they are, or as somebody left them pending, and nothing else: a probe, or setting back.
+ */
 static bool is_harmless(const struct fake_pve *pve, const struct fake_put *put)
 {
     bool same = put->deletes.n == 0;
 
     for (size_t i = 0; i < put->sets.n; i++) {
-        same = same && str_equal(put->sets.items[i].value,
-                                 fake_map_get(&pve->conf, put->sets.items[i].key));
+        const struct fake_pair *pair = &put->sets.items[i];
+
+        same = same && (str_equal(pair->value, fake_map_get(&pve->conf, pair->key)) ||
+                        str_equal(pair->value, fake_map_get(&pve->pending, pair->key)));
     }
     return same;
 }

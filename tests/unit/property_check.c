@@ -120,9 +120,8 @@ static void check_boot(const struct property *p, struct driver *d)
 {
     CLEANUP_FREE char *now = fake_pve_boot_sequence(&d->pve.conf);
 
-    if (!d->pve.boot_edited && d->pve.detached == NULL && !d->pve.harmed_by_others &&
-        !p->deletes_disk && p->boot[0] != '\0' && !str_equal(p->boot, now) &&
-        !str_equal(p->boot_before_stop, now)) {
+    if (!d->pve.boot_edited && d->pve.detached == NULL && !p->deletes_disk && p->boot[0] != '\0' &&
+        !str_equal(p->boot, now) && !str_equal(p->boot_before_stop, now)) {
         fake_pve_problem(&d->pve, "it booted from%s, and now from%s", p->boot, now);
     }
 }
@@ -237,9 +236,9 @@ static void start_it(struct driver *d)
     }
 }
 
-/* Somebody started the VM when a deletion of ours was pending, and runs it without that disk.
- * Nothing is changed in a running VM: it has been told, the change set is open, and goes on at the
- * stop. */
+/* Somebody started the VM when a deletion of ours was pending, and runs it without that disk,
+ * or with that disk in its new slot and not in the boot order. Nothing is changed in a running VM:
+ * it has been told, the change set is open, and goes on at the stop. */
 static bool waits_for_the_stop(const struct property *p, const struct driver *d)
 {
     bool unused = false;
@@ -252,8 +251,9 @@ static bool waits_for_the_stop(const struct property *p, const struct driver *d)
                             fake_pve_count_volume(&d->pve, volume, true) == 1 &&
                             fake_pve_count_volume(&d->pve, volume, false) == 0);
     }
-    return unused && d->r != NULL && d->stuck && d->pve.running && d->pve.harmed_by_others &&
-           d->memory.open && d->memory.stuck && d->told[RECONCILE_TELL_STUCK] > 0;
+    return (unused && d->r != NULL && d->stuck && d->pve.running && d->pve.harmed_by_others &&
+            d->memory.open && d->memory.stuck && d->told[RECONCILE_TELL_STUCK] > 0) ||
+           (d->pve.running && driver_waits_to_boot(d));
 }
 
 /* Whatever it still waits for must come in time; here it does. */

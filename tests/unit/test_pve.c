@@ -273,12 +273,16 @@ static void a_cancelled_call_under_way_keeps_its_place(void **state)
     struct fixture *f = *state;
     struct got first = {0};
     struct got last = {0};
+    struct got later = {0};
     struct pve_call *call = send_request(f->pve, API_PUT, "/hold/first", &first);
 
     (void)send_request(f->pve, API_PUT, "/ok", &last);
     assert_true(https_server_reached(&server, f->event, "/hold/first", 1));
     pve_cancel(call);
+    (void)send_request(f->pve, API_PUT, "/ok", &later); /* which looks for room */
+    loop_for(f->event, 100);
     https_server_let_go(&server, "first");
+    assert_true(loop_until(f->event, &later.n, 1, PATIENCE_MS));
     assert_true(loop_until(f->event, &last.n, 1, PATIENCE_MS));
     assert_int_equal(first.n, 0);
     assert_int_equal(most_at_once(" P"), 1); /* PUT */

@@ -225,6 +225,47 @@ static void a_vm_that_keeps_being_changed_is_given_up(void **state)
     driver_fini(&d);
 }
 
+/* Somebody writes the old identity again behind each rewrite: planned once more, then told. */
+static void what_does_not_stay_as_it_was_written_is_not_called_done(void **state)
+{
+    enum { AFTER_STEP = 6, ONCE_MORE = 6 };
+    struct driver d;
+
+    (void)state;
+    set_up(&d, IDENTITY);
+    d.once = true;
+    fault(&d, AFTER_STEP, FAULT_EDITED_SAME);
+    fault(&d, AFTER_STEP + ONCE_MORE, FAULT_EDITED_SAME);
+    driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+    assert_int_equal(d.outcome, RECONCILE_FAILED);
+    assert_non_null(strstr(d.text, "does not stay as it was written: smbios1"));
+    assert_outcome(&d, "failed");
+    driver_fini(&d);
+}
+
+/* A change broke in the middle, and the first way back is refused: the second one takes the new
+ * slot back in the same call as it sets the old one, or one image would be in both. */
+static void setting_back_takes_the_new_slot_back_as_well(void **state)
+{
+    enum { FIRST_MOVE = 10 };
+    unsigned set_back = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        struct driver d;
+
+        set_up(&d, TWO_DISKS);
+        d.pve.dice = i / 4 + 1;
+        d.pve.now_ms += 30 * (i % 4); /* it breaks at another place each time */
+        fault(&d, FIRST_MOVE, FAULT_HALF);
+        fault(&d, FIRST_MOVE + 3, FAULT_FORBIDDEN);
+        driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+        set_back += driver_count(&d, "put:scsi0:boot:revert=sata0");
+        tear_down(&d, TWO_DISKS);
+    }
+    assert_true(set_back > 0);
+}
+
 static void the_lock_is_waited_for_and_then_given_up(void **state)
 {
     struct driver d;
@@ -401,6 +442,8 @@ int main(void)
         cmocka_unit_test(a_stale_digest_is_planned_around),
         cmocka_unit_test(somebody_elses_change_in_between_is_kept),
         cmocka_unit_test(a_vm_that_keeps_being_changed_is_given_up),
+        cmocka_unit_test(what_does_not_stay_as_it_was_written_is_not_called_done),
+        cmocka_unit_test(setting_back_takes_the_new_slot_back_as_well),
         cmocka_unit_test(the_lock_is_waited_for_and_then_given_up),
         cmocka_unit_test(a_lock_of_half_a_minute_is_waited_for),
         cmocka_unit_test(a_backup_while_nothing_is_owed_is_not_waited_for),

@@ -242,6 +242,24 @@ static void a_hold_that_came_later_is_another_debt(void **state)
     assert_asked(&d);
 }
 
+/* The start of before was made, and somebody stopped the VM. The one that is held during this
+ * rewrite has not been made by anybody. */
+static void a_hold_that_comes_meanwhile_is_another_debt(void **state)
+{
+    struct driver d;
+
+    (void)state;
+    set_up(&d, ASKED);
+    fake_pve_set(&d.pve, "smbios1", "uuid=11111111-2222-3333-4444-555555555555");
+    d.pve.fingerprint = str_dup("{\"format\":1,\"smbios\":{\"uuid\":"
+                                "\"9b1a4d56-1100-3322-4455-66778899aabb\"}}");
+    task_at(&d, 21, NULL, true);
+    d.pve.faults[d.pve.n_faults++] = (struct fake_fault){LOOK, FAULT_STARTED};
+    come_back(&d);
+    assert_int_equal(d.held, 2);
+    assert_asked(&d);
+}
+
 static void a_list_that_cannot_be_had_is_asked_for_again(void **state)
 {
     static const enum fake_fault_kind kinds[] = {FAULT_UNREACHABLE, FAULT_LOST_BEFORE,
@@ -295,6 +313,7 @@ int main(void)
         cmocka_unit_test(what_is_not_that_start_does_not_count),
         cmocka_unit_test(a_held_start_that_seems_to_run_does_not_count),
         cmocka_unit_test(a_hold_that_came_later_is_another_debt),
+        cmocka_unit_test(a_hold_that_comes_meanwhile_is_another_debt),
         cmocka_unit_test(a_list_that_cannot_be_had_is_asked_for_again),
         cmocka_unit_test(one_that_is_refused_keeps_the_debt_and_is_told),
     };

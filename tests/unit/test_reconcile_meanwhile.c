@@ -14,6 +14,7 @@
 
 #include "base/str.h"
 #include "driver.h"
+#include "fake_pve_priv.h"
 #include "scenarios.h"
 
 enum { TWO_DISKS = 2 };
@@ -241,6 +242,66 @@ static void a_disk_that_was_moved_by_somebodys_call_boots(void **state)
     }
 }
 
+/* Likewise, and it is a start past the hook that carries it out. A running VM is not changed; no
+ * later plan would miss the order, so its stop is waited for. The daemon may die meanwhile. Of the
+ * start that we stopped nothing is left to be made then: somebody has made one. */
+static void a_disk_that_was_moved_by_a_start_boots_the_next_time(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        bool held = i % 2 == 1;
+        struct driver d;
+
+        set_up(&d);
+        fault(&d, SECOND_STEP, FAULT_HALF);
+        fault(&d, 0, FAULT_STARTED_RAW);
+        if (held) {
+            driver_start(&d);
+        } else {
+            driver_run(&d, RECONCILE_FOR_FINGERPRINT);
+        }
+        assert_non_null(d.r);
+        assert_true(d.memory.open);
+        assert_int_equal(d.told[RECONCILE_TELL_WARNING], 1);
+        assert_string_equal(fake_pve_get(&d.pve, "boot"), "order=net0");
+        if (i >= 2) {
+            die(&d, d.actions + 2, DRIVER_DIES_AFTER);
+            driver_settle(&d);
+            assert_int_equal(d.lives, 1);
+        }
+        stop_and_settle(&d, RECONCILE_IN_SYNC);
+        assert_string_equal(fake_pve_get(&d.pve, "boot"), "order=sata0;net0");
+        assert_int_equal(d.pve.our_starts, 0);
+        tear_down(&d);
+    }
+}
+
+/* A start was held, and somebody changes an option of the disk that is half through its move: PVE
+ * carries out the other half, and both slots have it. Started so, a guest would write to one image
+ * by two ways. */
+static void a_disk_that_somebody_attached_twice_is_not_started(void **state)
+{
+    unsigned twice = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct driver d;
+
+        set_up(&d);
+        d.pve.now_ms += 30 * i; /* each time it breaks at another place */
+        fault(&d, LAST_STEP, FAULT_HALF);
+        fault(&d, 0, FAULT_EDITED_DISK);
+        driver_start(&d);
+        assert_string_equal(d.pve.problem, "");
+        assert_int_equal(d.told_twice, fake_pve_attached_twice(&d.pve) != NULL);
+        assert_int_equal(d.pve.start_calls, d.told_twice ? 0 : 1);
+        assert_false(d.memory.start_owed);
+        twice += d.told_twice;
+        driver_fini(&d);
+    }
+    assert_int_equal(twice, 1);
+}
+
 /* Started past the hook right before the call: scsi0 was unplugged at once, and sata0 waits for the
  * stop. To the daemon that comes after that is no disk that somebody has taken off. */
 static void a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off(void **state)
@@ -341,6 +402,8 @@ int main(void)
         cmocka_unit_test(a_disk_that_was_unplugged_for_its_move_is_told),
         cmocka_unit_test(a_disk_that_is_put_back_boots_again),
         cmocka_unit_test(a_disk_that_was_moved_by_somebodys_call_boots),
+        cmocka_unit_test(a_disk_that_was_moved_by_a_start_boots_the_next_time),
+        cmocka_unit_test(a_disk_that_somebody_attached_twice_is_not_started),
         cmocka_unit_test(a_stuck_disk_that_somebody_attached_elsewhere_is_theirs),
         cmocka_unit_test(a_disk_that_waits_for_the_stop_in_its_new_slot_is_not_off),
         cmocka_unit_test(a_call_that_comes_late_never_meets_our_start),

@@ -218,6 +218,7 @@ static void a_backup_during_a_hold_is_waited_for(void **state)
     driver_start(&d);
     assert_int_equal(d.outcome, RECONCILE_DONE);
     assert_true(d.pve.running);
+    assert_int_equal(d.told[RECONCILE_TELL_DOWN], 0);
     tear_down(&d, TWO_DISKS);
 }
 

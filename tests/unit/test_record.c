@@ -66,8 +66,11 @@ static void a_begin_is_open_until_its_end(void **state)
     CLEANUP(record_memory_fini)
     struct record_memory open = replay("[" BEGIN "," STEP(0, "true") "," STEP(1, "false") "]");
     CLEANUP(record_memory_fini) struct record_memory closed = replay("[" BEGIN "," END("done") "]");
+    CLEANUP(record_memory_fini)
+    struct record_memory gap = replay("[" BEGIN "," STEP(1, "true") "]"); /* 0 was not written */
 
     (void)state;
+    assert_int_equal(gap.steps_done, 2);
     assert_true(open.open);
     assert_string_equal(open.txn, TXN2);
     assert_string_equal(open.last_txn, TXN2);
