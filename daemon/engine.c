@@ -336,7 +336,7 @@ static void on_store_changed(void *userdata, uint32_t vmid)
 
     engine_claims_fingerprint(engine, vmid);
     if (!store_has(engine->store, vmid) && (vm == NULL || vm->reconcile == NULL)) {
-        engine_summary_remove(engine, vmid);
+        engine_forget_unprinted(engine, vmid);
         return;
     }
     if (vm != NULL) {
@@ -427,6 +427,7 @@ void engine_free(struct engine *engine)
         return;
     }
     engine_waiters_end(engine);
+    engine_hooks_end(engine);
     while (engine->vms != NULL) {
         engine_vm_free(engine->vms);
     }
@@ -519,5 +520,8 @@ int engine_reload(struct engine *engine, struct settings *settings, struct err *
     forget_absent(engine);
     engine_claims_restart(engine);
     ask_machines_in(engine, 0);
-    return engine_queue_all(engine, RECONCILE_FOR_FINGERPRINT);
+    /* The settings are ours by now, so there is no way back. No memory: at its next start or stop.
+     */
+    (void)engine_queue_all(engine, RECONCILE_FOR_FINGERPRINT);
+    return 0;
 }

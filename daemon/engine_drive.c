@@ -95,17 +95,31 @@ static const char *watch_outcome(enum reconcile_outcome outcome)
     return "failed";
 }
 
+void engine_take_up(struct vm *vm, enum reconcile_cause cause)
+{
+    struct err err = {""};
+
+    vm->busy++;
+    if (engine_reconcile(vm, cause, false, &err) < 0) {
+        engine_say(vm->engine, vm->vmid, LOG_ERR, MESSAGE_CHANGE_FAILED,
+                   "VM %u: what was begun cannot be gone on with: %s; tried again later", vm->vmid,
+                   err.text);
+        engine_set_state(vm->engine, vm->vmid, VM_FAILED, 0, err.text);
+        engine_retry_later(vm);
+    }
+    vm->busy--;
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct vm *vm = userdata;
-    struct err err = {""};
 
     (void)source, (void)usec; /* one timer, one meaning */
     vm->retry = sd_event_source_disable_unref(vm->retry);
     if (vm->reconcile == NULL && (vm->memory.open || vm->memory.undoes[0] != '\0')) {
-        (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* it retries by itself */
+        engine_take_up(vm, RECONCILE_FOR_RECOVERY);
     } else if (vm->reconcile == NULL && vm->memory.start_owed) {
-        (void)engine_reconcile(vm, RECONCILE_FOR_HOLD, false, &err);
+        engine_take_up(vm, RECONCILE_FOR_HOLD);
     } else {
         (void)engine_enqueue(vm->engine, vm->vmid, RECONCILE_FOR_RETRY); /* no memory: next time */
     }
@@ -158,6 +172,9 @@ static void note_end(struct vm *vm)
     case RECONCILE_ON_HOLD:
         if (engine_assess(engine, vm->vmid, &a, NULL) == 0) {
             engine_note_assessment(engine, vm->vmid, a);
+            if (a->outcome == ASSESS_NO_FINGERPRINT) {
+                engine_forget_unprinted(engine, vm->vmid);
+            }
         }
         return;
     }
@@ -204,9 +221,9 @@ static void finish(struct vm *vm)
     engine_queue_kick(vm->engine);
 }
 
-void engine_drop_reconcile(struct vm *vm)
+void engine_abandon(struct vm *vm, const char *why)
 {
-    if (vm->reconcile == NULL || reconcile_is_changing(vm->reconcile)) {
+    if (vm->reconcile == NULL) {
         return;
     }
     engine_cancel(vm->call);
@@ -220,9 +237,16 @@ void engine_drop_reconcile(struct vm *vm)
     if (vm->cause != RECONCILE_FOR_HOLD && vm->cause != RECONCILE_FOR_RECOVERY) {
         vm->engine->active--;
     }
-    engine_watch_done(vm, "busy", "the VM is being started", reconcile_plan(vm->reconcile));
+    engine_watch_done(vm, "busy", why, reconcile_plan(vm->reconcile));
     drop_machine(vm);
     engine_queue_kick(vm->engine);
+}
+
+void engine_drop_reconcile(struct vm *vm)
+{
+    if (vm->reconcile != NULL && !reconcile_is_changing(vm->reconcile)) {
+        engine_abandon(vm, "the VM is being started");
+    }
 }
 
 /* --- actions
@@ -341,6 +365,7 @@ static int act(struct vm *vm, struct reconcile_action *action, struct reconcile_
 {
     switch (action->type) {
     case RECONCILE_DO_READ:
+        vm->surveys = 0;
         vm->awaits_survey = engine_survey_needed(vm);
         return vm->awaits_survey ? 0 : read_texts(vm, event, texts, err);
     case RECONCILE_DO_RECORD:
@@ -417,6 +442,11 @@ void engine_drive_resume(struct vm *vm)
         return; /* dropped meanwhile */
     }
     vm->busy++;
+    vm->awaits_survey = engine_survey_needed_again(vm);
+    if (vm->awaits_survey) {
+        vm->busy--;
+        return;
+    }
     if (read_texts(vm, &event, &texts, &err) < 0) {
         give_up(vm, &err);
     } else {

@@ -46,7 +46,7 @@ static const enum wire_hook_exit exits[] = {
     [PRESTART_REFUSE] = WIRE_HOOK_REFUSE,
 };
 
-static void log_answer(struct hook_wait *wait)
+static void log_answer(struct engine *engine, uint32_t vmid, const struct prestart *prestart)
 {
     static const struct {
         int priority;
@@ -57,12 +57,12 @@ static void log_answer(struct hook_wait *wait)
         [PRESTART_HOLD] = {LOG_NOTICE, MESSAGE_HELD},
         [PRESTART_REFUSE] = {LOG_WARNING, MESSAGE_REFUSED},
     };
-    enum prestart_answer answer = wait->prestart.answer;
-    const struct notes *lines = &wait->prestart.lines;
+    enum prestart_answer answer = prestart->answer;
+    const struct notes *lines = &prestart->lines;
 
+    engine->counters.unchecked += answer == PRESTART_WARN;
     for (size_t i = 0; i < lines->n; i++) {
-        engine_say(wait->vm->engine, wait->vm->vmid, how[answer].priority, how[answer].id, "%s",
-                   lines->items[i]);
+        engine_say(engine, vmid, how[answer].priority, how[answer].id, "%s", lines->items[i]);
     }
 }
 
@@ -112,8 +112,7 @@ static void answer(struct hook_wait *wait)
     enum prestart_answer what = wait->prestart.answer;
 
     vm->hook = NULL;
-    log_answer(wait);
-    vm->engine->counters.unchecked += what == PRESTART_WARN;
+    log_answer(vm->engine, vm->vmid, &wait->prestart);
     if (what == PRESTART_GO || what == PRESTART_WARN) {
         mark_starting(vm, &wait->call);
         if (wait->prestart.in_sync) {
@@ -150,6 +149,14 @@ void engine_hook_gone(struct engine *engine, const void *userdata)
     engine_settle(vm);
 }
 
+static enum guard_verdict verdict_of(const struct wire_hook_call *call, const struct assessment *a)
+{
+    const struct guard_signs signs = {
+        .migrated_from = call->migrated_from, .worker_type = call->worker_type, .conf = a->conf};
+
+    return guard_decide(&signs);
+}
+
 static struct prestart_input input_of(const struct hook_wait *wait)
 {
     const struct vm *vm = wait->vm;
@@ -184,6 +191,17 @@ static void cannot_hold(struct hook_wait *wait, const char *why)
     answer(wait);
 }
 
+/* Whoever waits now is told by whom he will not be answered: a start that goes on without a word,
+ * or in spite of a policy, would be one that nobody checked. */
+void engine_hooks_end(struct engine *engine)
+{
+    for (struct vm *vm = engine->vms; vm != NULL; vm = vm->next) {
+        if (vm->hook != NULL) {
+            cannot_hold(vm->hook, "pve-hwidd is being stopped");
+        }
+    }
+}
+
 static int record_hold(struct hook_wait *wait, struct err *err)
 {
     struct vm *vm = wait->vm;
@@ -194,10 +212,10 @@ static int record_hold(struct hook_wait *wait, struct err *err)
 
     clock_now_text(now);
     engine_fresh_id(id);
-    record = record_held((struct record_head){vm->vmid, vm->memory.open ? vm->memory.txn : id, now},
-                         wait->assessment->key,
-                         wait->prestart.lines.n > 0 ? wait->prestart.lines.items[0] : NULL,
-                         wait->assessment->ctime);
+    record = record_held(
+        (struct record_head){vm->vmid, vm->memory.open ? vm->memory.txn : id, now},
+        wait->assessment->key, wait->prestart.lines.n > 0 ? wait->prestart.lines.items[0] : NULL,
+        wait->assessment->conf == NULL ? 0 : record_made_at(wait->assessment->conf));
     rc = record == NULL ? err_oom(err) : engine_record(vm, record, err);
     json_decref(record);
     return rc;
@@ -404,22 +422,39 @@ static int ask_before_hold(struct hook_wait *wait)
 /* --- pre-start
  * ------------------------------------------------------------------------------------------ */
 
+/* A start was refused for what is open, and nobody is at work on it: at once, not when its time
+ * comes round. */
+static void mend_refused(struct vm *vm)
+{
+    if (vm->reconcile == NULL && vm->memory.open) {
+        engine_take_up(vm, RECONCILE_FOR_RECOVERY);
+    }
+}
+
+static int assess_afresh(struct hook_wait *wait, struct err *err)
+{
+    struct vm *vm = wait->vm;
+    int rc = engine_assess(vm->engine, vm->vmid, &wait->assessment, err);
+
+    if (rc == 0 && wait->assessment->conf != NULL && engine_drop_debt_of_another(vm, err) < 0) {
+        engine_say(vm->engine, vm->vmid, LOG_WARNING, MESSAGE_JOURNAL_BROKEN, "VM %u: %s", vm->vmid,
+                   err->text); /* prestart.c sees that it is another as well */
+    }
+    return rc;
+}
+
 static int pre_start(struct hook_wait *wait, struct err *err)
 {
     struct vm *vm = wait->vm;
     struct prestart_input input;
-    struct guard_signs signs;
-    int rc = engine_assess(vm->engine, vm->vmid, &wait->assessment, err);
+    int rc = assess_afresh(wait, err);
 
     if (rc < 0) {
         return rc;
     }
-    signs = (struct guard_signs){.migrated_from = wait->call.migrated_from,
-                                 .worker_type = wait->call.worker_type,
-                                 .conf = wait->assessment->conf};
-    wait->verdict = guard_decide(&signs);
+    wait->verdict = verdict_of(&wait->call, wait->assessment);
     if (wait->assessment->outcome == ASSESS_NO_FINGERPRINT) {
-        engine_summary_remove(vm->engine, vm->vmid);
+        engine_forget_unprinted(vm->engine, vm->vmid);
     }
     engine_note_assessment(vm->engine, vm->vmid, wait->assessment);
     input = input_of(wait);
@@ -434,7 +469,12 @@ static int pre_start(struct hook_wait *wait, struct err *err)
         engine_drop_reconcile(vm);
     }
     if (wait->prestart.answer != PRESTART_HOLD) {
+        bool refused = wait->prestart.answer == PRESTART_REFUSE;
+
         answer(wait);
+        if (refused) {
+            mend_refused(vm);
+        }
         return 0;
     }
     rc = ask_before_hold(wait);
@@ -445,19 +485,55 @@ static int pre_start(struct hook_wait *wait, struct err *err)
     return 0;
 }
 
+struct hook_answer {
+    engine_hook_done done;
+    void *userdata;
+};
+
+/* The VM's journal cannot be read, so nothing can be begun; but its policies can be obeyed. */
+static int answer_without_memory(struct engine *engine, const struct wire_hook_call *call,
+                                 const struct hook_answer *answer, const char *why, struct err *err)
+{
+    const struct record_memory nothing = {0};
+    CLEANUP(assessment_freep) struct assessment *a = NULL;
+    CLEANUP(prestart_fini) struct prestart prestart = {0};
+    struct prestart_input input = {.vmid = call->vmid, .memory = &nothing};
+    int rc = engine_assess(engine, call->vmid, &a, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    input.assessment = a;
+    input.verdict = verdict_of(call, a);
+    rc = prestart_decide(&input, &prestart);
+    if (rc == 0 && prestart.answer == PRESTART_HOLD) {
+        prestart_fini(&prestart);
+        rc = prestart_without_hold(&input, why, &prestart);
+    }
+    if (rc < 0) {
+        return err_oom(err);
+    }
+    engine_set_state(engine, call->vmid, VM_FAILED, 0, why);
+    log_answer(engine, call->vmid, &prestart);
+    answer->done(answer->userdata, exits[prestart.answer], &prestart.lines);
+    return 0;
+}
+
 static int hook_pre_start(struct engine *engine, const struct wire_hook_call *call,
                           engine_hook_done done, void *userdata, struct err *err)
 {
+    struct err why = {""};
     struct vm_summary *summary;
     struct hook_wait *wait;
     struct vm *vm;
-    int rc = engine_summary_add(engine, call->vmid, &summary);
+    int rc;
 
-    if (rc >= 0) {
-        rc = engine_activate(engine, call->vmid, &vm, err);
+    if (engine_summary_add(engine, call->vmid, &summary) < 0) {
+        return err_oom(err);
     }
-    if (rc < 0) {
-        return rc;
+    if (engine_activate(engine, call->vmid, &vm, &why) < 0) {
+        return answer_without_memory(engine, call, &(struct hook_answer){done, userdata}, why.text,
+                                     err);
     }
     engine_hook_drop(vm); /* PVE's lock lets only one start through: an older one is dead */
     wait = calloc(1, sizeof(*wait));

@@ -35,6 +35,7 @@ enum {
     ENGINE_CONFIGS_FRESH_MS = 1000, /* a look at all configurations of this node is good for that */
     ENGINE_LOAD_STEP_MS = 5,        /* of reading all files, per turn of the event loop */
     ENGINE_LOAD_HOOK_MS = 700,      /* what a hook may wait for it */
+    ENGINE_SURVEYS_MAX = 3,         /* a read waits for no more of them */
     ENGINE_UNREAD_S = 5,            /* until a fingerprint that gave an error is read again */
 };
 
@@ -90,11 +91,13 @@ struct vm {
     struct engine_watch *watches;
 
     bool awaits_survey; /* the reconciliation's next read does */
+    unsigned surveys;   /* ... so often for that read */
     bool survey_over;   /* ... and is about to be made */
     bool look_again;    /* somebody asked for a look while something was going on */
     sd_event_source *retry;
     unsigned retry_s;
-    unsigned busy; /* on the stack so often: not to be freed */
+    unsigned busy;  /* on the stack so often: not to be freed */
+    bool unwritten; /* `memory` knows what the journal could not be told: likewise */
 };
 
 /* Embedded, first, in what waits for answers of PVE on somebody's behalf and is no VM's. Where the
@@ -171,6 +174,8 @@ void engine_fresh_id(char id[SMBIOS_UUID_SIZE]);
 struct vm_summary *engine_summary(struct engine *engine, uint32_t vmid); /* NULL: none */
 int engine_summary_add(struct engine *engine, uint32_t vmid, struct vm_summary **ret);
 void engine_summary_remove(struct engine *engine, uint32_t vmid);
+/* Removes it, of a VM without a fingerprint, unless there is something that must be ended. */
+void engine_forget_unprinted(struct engine *engine, uint32_t vmid);
 void engine_set_state(struct engine *engine, uint32_t vmid, enum vm_state state, size_t changes,
                       const char *detail);
 const char *engine_state_name(enum vm_state state);
@@ -220,6 +225,9 @@ int engine_recover_hold(struct vm *vm, struct err *err);
 /* --- engine_recover.c --- */
 /* What a crash left open, before anything else looks at those VMs. */
 int engine_recover(struct engine *engine, struct err *err);
+/* Has the VM's number another machine by now? Then what was begun is given up, in the journal too,
+ * also if it is under way. */
+int engine_drop_debt_of_another(struct vm *vm, struct err *err);
 
 /* --- engine_claims.c --- */
 void engine_claims_fini(struct engine *engine);
@@ -250,6 +258,8 @@ void engine_survey_doubt(struct engine *engine);
 /* Before a reconciliation reads: true where what is known of other nodes is too old. Then
  * engine_drive_resume() comes when it is not, or cannot be had, or takes too long. */
 bool engine_survey_needed(struct vm *vm);
+/* The same after one was waited for: true, a few times, where a VM went from here meanwhile. */
+bool engine_survey_needed_again(struct vm *vm);
 
 /* --- engine_undo.c --- */
 /* The undo that the journal says was left half done, into vm->undo. One that cannot be read any
@@ -259,8 +269,12 @@ int engine_undo_reload(struct vm *vm, struct err *err);
 /* --- engine_drive.c --- */
 void engine_drive_resume(struct vm *vm); /* ends awaits_survey */
 int engine_reconcile(struct vm *vm, enum reconcile_cause cause, bool wait_worker, struct err *err);
+/* What the journal holds that was begun; tried again later where it cannot even be gone on with. */
+void engine_take_up(struct vm *vm, enum reconcile_cause cause);
 /* Drops one that has not changed anything yet. */
 void engine_drop_reconcile(struct vm *vm);
+/* Drops it in any case: the VM it was for is gone. What PVE still has of it fails by its digest. */
+void engine_abandon(struct vm *vm, const char *why);
 void engine_retry_later(struct vm *vm);
 /* Begins one for somebody who watches it. -EBUSY: the VM is being started, or something else is
  * under way that is not what they asked for. */
@@ -272,5 +286,7 @@ void engine_watch_done(struct vm *vm, const char *outcome, const char *detail,
 
 /* --- engine_hook.c --- */
 void engine_hook_drop(struct vm *vm);
+/* The engine goes: on_error decides for those who wait. */
+void engine_hooks_end(struct engine *engine);
 
 #endif

@@ -157,7 +157,7 @@ static int look_afresh(struct engine *engine, uint32_t vmid, enum reconcile_caus
         return rc;
     }
     if (a->outcome == ASSESS_NO_FINGERPRINT) {
-        engine_summary_remove(engine, vmid);
+        engine_forget_unprinted(engine, vmid);
         return 0;
     }
     news = note_news(engine, vmid, a);
@@ -180,10 +180,10 @@ static void look(struct engine *engine, uint32_t vmid, enum reconcile_cause caus
         vm->look_again = true; /* at its end */
         return;
     }
-    if (vm != NULL && vm->memory.undoes[0] != '\0') { /* left when the VM was started */
-        vm->busy++;
-        (void)engine_reconcile(vm, RECONCILE_FOR_RECOVERY, false, &err); /* the timer tries again */
-        vm->busy--;
+    /* An undo that was left when the VM was started, or a change that was cut off, whatever has
+     * become of the fingerprint. */
+    if (vm != NULL && (vm->memory.undoes[0] != '\0' || vm->memory.open)) {
+        engine_take_up(vm, RECONCILE_FOR_RECOVERY);
         engine_settle(vm);
         return;
     }

@@ -11,6 +11,10 @@
  *
  * The two questions go to two nodes, where there are two: one that hangs, for as long as our
  * patience with the API lasts, must not keep us from what the others have.
+ *
+ * VMs move meanwhile. One that is not on its node any more keeps what it carries until a list says
+ * that it is nowhere: PVE is asked for another one, and what is elsewhere now is read there. One
+ * that went from here meanwhile was in no list: those who waited then wait for one more survey.
  */
 #include <errno.h>
 #include <string.h>
@@ -30,6 +34,7 @@ enum {
     ALL_EVERY_S = 600,
     SHARE = 20, /* of the time, one part */
     RETRY_S = 60,
+    LISTS_MAX = 3, /* of one survey: VMs move while they are asked about */
 };
 
 struct reading {
@@ -46,6 +51,8 @@ struct survey {
     struct reading readings[PARALLEL];
     bool under_way;
     bool all;                    /* read them all; else what is new or in the way */
+    unsigned lists;              /* PVE was asked so often in this survey where all VMs are */
+    bool moved;                  /* one was not where the last list had it */
     struct claims_rivals rivals; /* to be read in any case */
     struct notes away;           /* nodes that did not answer in this survey */
     struct notes heard;          /* nodes that did */
@@ -57,6 +64,7 @@ struct survey {
 };
 
 static void ask_on(struct engine *engine);
+static void ask_for_list(struct engine *engine);
 
 int engine_survey_new(struct engine *engine)
 {
@@ -159,19 +167,19 @@ static void end(struct engine *engine, bool complete)
     struct survey *survey = engine->survey;
     int64_t took = engine_now() - survey->begun_ms;
     unsigned next = complete ? ALL_EVERY_S : RETRY_S;
+    bool all = survey->all; /* of those who are let go one may begin another */
 
     note_gap(engine, false); /* also takes back what on_limit() said meanwhile */
     survey->under_way = false;
-    survey->doubt = false;
     survey->ended_ms = engine_now();
     claims_rivals_fini(&survey->rivals);
     forget_list(survey);
-    if (survey->all) {
+    if (all) {
         engine_survey_in(engine,
                          next > took * SHARE / 1000 ? next : (unsigned)(took * SHARE / 1000));
     }
     let_go(engine);
-    if (survey->all) { /* a small one was for those who waited */
+    if (all) { /* a small one was for those who waited */
         engine->refused_again = true;
         engine_queue_kick(engine);
     }
@@ -243,7 +251,7 @@ static void on_config(void *userdata, const struct api_reply *reply)
             miss(survey, vm->node, &(struct api_reply){.message = (char[]){"no usable answer"}});
         }
     } else if (requests_vm_is_gone(reply)) {
-        claims_drop(reading->engine->claims, vm->vmid, CLAIMS_CONFIG);
+        survey->moved = true;
     } else {
         miss(survey, vm->node, reply);
         /* One that is down is not asked again for each of its VMs: that would take minutes. */
@@ -259,7 +267,8 @@ static bool is_wanted(const struct engine *engine, const struct survey_vm *vm)
     const struct survey *survey = engine->survey;
     struct claims_owner owner;
 
-    if (survey->all || !claims_find(engine->claims, vm->vmid, CLAIMS_CONFIG, &owner) ||
+    if ((survey->all && survey->lists == 1) ||
+        !claims_find(engine->claims, vm->vmid, CLAIMS_CONFIG, &owner) ||
         !str_equal(owner.node, vm->node)) {
         return true;
     }
@@ -315,6 +324,23 @@ static const struct survey_vm *next_vm(struct engine *engine)
     return &survey->vms.items[found];
 }
 
+/* All of the list are read. Where one had moved, another list tells where to. */
+static void close_list(struct engine *engine)
+{
+    struct survey *survey = engine->survey;
+    bool moved = survey->moved;
+
+    if (moved && survey->lists < LISTS_MAX) {
+        forget_list(survey);
+        ask_for_list(engine);
+        return;
+    }
+    if (moved) {
+        miss(survey, NULL, &(struct api_reply){.message = (char[]){"VMs move from node to node"}});
+    }
+    end(engine, true);
+}
+
 static void ask_on(struct engine *engine)
 {
     struct survey *survey = engine->survey;
@@ -337,14 +363,15 @@ static void ask_on(struct engine *engine)
         busy = busy || reading->call != NULL;
     }
     if (!busy) {
-        end(engine, true);
+        close_list(engine);
     }
 }
 
 /* --- where they all are ------------------------------------------------------------------------
  */
 
-/* What another node had and is not in the list is destroyed. */
+/* What another node had and is not in the list is destroyed, or here by now: then our own look must
+ * not be older. */
 static void drop_gone(struct engine *engine)
 {
     struct claims_owner owner;
@@ -354,6 +381,7 @@ static void drop_gone(struct engine *engine)
         if (owner.where == CLAIMS_CONFIG && owner.node != NULL &&
             survey_find(&engine->survey->vms, owner.vmid) == NULL) {
             claims_drop(engine->claims, owner.vmid, CLAIMS_CONFIG);
+            engine->configs_ms = 0;
         }
     }
 }
@@ -379,12 +407,29 @@ static void on_list(void *userdata, const struct api_reply *reply)
     ask_on(engine);
 }
 
+static void ask_for_list(struct engine *engine)
+{
+    struct survey *survey = engine->survey;
+
+    survey->lists++;
+    survey->moved = false;
+    survey->doubt = false; /* what goes from here after this is not in that list */
+    if (engine_send(engine, requests_vms(), on_list, engine, &survey->list_call) < 0) {
+        survey->list_call = NULL;
+        miss(survey, NULL, &(struct api_reply){.message = (char[]){"out of memory"}});
+        end(engine, false);
+    }
+}
+
 static void begin(struct engine *engine, bool all)
 {
     struct survey *survey = engine->survey;
 
     if (survey->under_way) {
-        if (all && !survey->all && survey->taken != NULL) { /* what was passed over is wanted now */
+        if (all && !survey->all) { /* what was passed over is wanted now */
+            survey->lists = 1;
+        }
+        if (all && !survey->all && survey->taken != NULL) {
             memset(survey->taken, 0, survey->vms.n * sizeof(survey->taken[0]));
             survey->next = 0;
         }
@@ -393,6 +438,7 @@ static void begin(struct engine *engine, bool all)
     }
     survey->under_way = true;
     survey->all = all;
+    survey->lists = 0;
     survey->next = 0;
     survey->unread = 0;
     free(survey->why);
@@ -400,11 +446,7 @@ static void begin(struct engine *engine, bool all)
     notes_fini(&survey->away);
     notes_fini(&survey->heard);
     survey->begun_ms = engine_now();
-    if (engine_send(engine, requests_vms(), on_list, engine, &survey->list_call) < 0) {
-        survey->list_call = NULL;
-        survey->under_way = false;
-        engine_survey_in(engine, RETRY_S);
-    }
+    ask_for_list(engine);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -439,6 +481,9 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source, (void)usec;
     note_gap(engine, true);
+    for (struct vm *vm = engine->vms; vm != NULL; vm = vm->next) {
+        vm->surveys = ENGINE_SURVEYS_MAX;
+    }
     let_go(engine);
     return 0;
 }
@@ -455,6 +500,15 @@ static bool add_rivals(struct vm *vm)
     /* Without memory the old answer stands until the next survey. */
     (void)claims_rivals(vm->engine->claims, vm->vmid, a->fp, CLAIMS_CONFIG, &survey->rivals);
     return true;
+}
+
+bool engine_survey_needed_again(struct vm *vm)
+{
+    if (vm->surveys >= ENGINE_SURVEYS_MAX) {
+        return false;
+    }
+    (void)engine_claims_refresh(vm->engine); /* notices one that went */
+    return vm->engine->survey->doubt && engine_survey_needed(vm);
 }
 
 bool engine_survey_needed(struct vm *vm)
@@ -481,5 +535,6 @@ bool engine_survey_needed(struct vm *vm)
                                    (uint64_t)WAIT_MS * 1000, 100000, on_limit, engine) < 0) {
         return false; /* nobody waits without an end */
     }
+    vm->surveys++;
     return true;
 }

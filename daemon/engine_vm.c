@@ -89,6 +89,16 @@ void engine_summary_remove(struct engine *engine, uint32_t vmid)
     engine->n_summaries--;
 }
 
+/* What was begun with it is still shown. */
+void engine_forget_unprinted(struct engine *engine, uint32_t vmid)
+{
+    const struct vm *vm = engine_find(engine, vmid);
+
+    if (vm == NULL || !engine_has_debt(vm)) {
+        engine_summary_remove(engine, vmid);
+    }
+}
+
 void engine_set_state(struct engine *engine, uint32_t vmid, enum vm_state state, size_t changes,
                       const char *detail)
 {
@@ -177,8 +187,8 @@ void engine_vm_free(struct vm *vm)
 
 void engine_settle(struct vm *vm)
 {
-    if (vm->busy == 0 && vm->reconcile == NULL && vm->hook == NULL && vm->starting == NULL &&
-        vm->stopping == NULL && vm->retry == NULL && vm->watches == NULL) {
+    if (vm->busy == 0 && !vm->unwritten && vm->reconcile == NULL && vm->hook == NULL &&
+        vm->starting == NULL && vm->stopping == NULL && vm->retry == NULL && vm->watches == NULL) {
         engine_vm_free(vm);
     }
 }

@@ -17,8 +17,9 @@ typedef void (*worker_gone)(void *userdata);
 
 /*
  * `start` (clock ticks since boot, 0: unknown) names the process for good: a pid that meanwhile
- * belongs to another process counts as gone. pid 0 counts as gone too. At the latest after
- * `limit_ms` it is called gone: whatever hangs there, we go on and meet PVE's lock instead.
+ * belongs to another process counts as gone. pid 0 counts as gone too. Where there is no descriptor
+ * to look at it with, it is looked at again soon. At the latest after `limit_ms` it is called gone:
+ * whatever hangs there, we go on and meet PVE's lock instead.
  */
 int worker_wait_new(sd_event *event, int32_t pid, uint64_t start, uint64_t limit_ms,
                     worker_gone gone, void *userdata, struct worker_wait **ret);

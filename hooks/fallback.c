@@ -190,6 +190,17 @@ static int say_hold(const struct hook *hook, const char *why, const struct facts
     return WIRE_HOOK_GO;
 }
 
+/* It was asked about for its journal alone, or the file has gone this instant. */
+static int say_unfinished(const struct hook *hook, const char *why)
+{
+    hook_sayf(hook,
+              "VM %u has no fingerprint any more: it starts as it is; what was begun to be changed "
+              "in it is ended when pve-hwidd runs: systemctl start pve-hwidd (no answer from "
+              "pve-hwidd: %s)",
+              hook->call.vmid, why);
+    return WIRE_HOOK_GO;
+}
+
 static int compare(const struct hook *hook, const char *why, struct facts *facts, struct err *err)
 {
     CLEANUP(pveconf_freep) struct pveconf *next = NULL;
@@ -206,7 +217,7 @@ static int compare(const struct hook *hook, const char *why, struct facts *facts
     }
     rc = read_fingerprint(hook, facts, err);
     if (rc < 0) {
-        return rc;
+        return rc == -ENOENT ? say_unfinished(hook, why) : rc;
     }
     rc = plan_make(&(struct plan_input){.vmid = hook->call.vmid, .conf = next, .fp = facts->fp},
                    &plan, err);

@@ -70,6 +70,11 @@ int hook_run_former(const struct hook *hook);
 /* fallback.c: pre-start without a daemon. `why` there is none, in a few words. The exit code. */
 int hook_decide_alone(const struct hook *hook, const char *why);
 
+/* lost.c: does the journal hold a change set of this VM that was begun and not ended? Then the VM
+ * is our business also where its fingerprint is gone. Costs a VM without a journal one system call;
+ * a journal that cannot be read is none (law 9). */
+bool hook_has_open_changes(const struct hook *hook);
+
 /* lost.c: is a disk of this VM gone from its configuration because a move of ours was cut off in
  * the middle? Then says so, and returns true: the start is refused. A journal that cannot be read
  * is none (law 9). `next`: as of the next start. */

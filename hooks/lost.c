@@ -5,7 +5,8 @@
  * would run without its disk. Only the journal knows; only a journal that is open in the middle of
  * a move, of a disk that is an unusedN now, refuses a start. Whoever attached the disk again by
  * hand meanwhile, or took it away, has a VM that starts; so has another VM that got the number
- * since.
+ * since. Its fingerprint may have been deleted meanwhile: so the journal is asked for by itself,
+ * and before the daemon is.
  */
 #include <fcntl.h>
 
@@ -31,6 +32,13 @@ static bool read_memory(const struct hook *hook, struct record_memory *memory)
             record_replay(records, memory) == 0;
     json_decref(records);
     return known;
+}
+
+bool hook_has_open_changes(const struct hook *hook)
+{
+    CLEANUP(record_memory_fini) struct record_memory memory = {0};
+
+    return read_memory(hook, &memory) && memory.open;
 }
 
 bool hook_refuse_lost_disk(const struct hook *hook, const char *why, const struct pveconf *now,

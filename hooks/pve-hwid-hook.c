@@ -4,9 +4,9 @@
  *
  * Exit codes of pre-start: 0 go, 75 stopped on purpose and started again by the daemon, 78 refused
  * by policy. The other phases always end with 0. Where the VM had another hookscript before, that
- * one is run in the end and the exit code is its own. No VM without a fingerprint is held up by
- * more than three system calls; no VM at all by more than two seconds, the former hook's time
- * excepted.
+ * one is run in the end and the exit code is its own. No VM without a fingerprint, and without a
+ * change of ours that was not ended, is held up by more than a few system calls; no VM at all by
+ * more than two seconds, the former hook's time excepted.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
     if (arguments == ARGUMENTS_BAD || hook_read_settings(&hook) < 0) {
         return 0;
     }
-    if (arguments == ARGUMENTS_GOOD && has_fingerprint(&hook)) {
+    if (arguments == ARGUMENTS_GOOD && (has_fingerprint(&hook) || hook_has_open_changes(&hook))) {
         exit_code = run(&hook);
     }
     if (exit_code == 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* See prestart.h. The order of the questions is the order of the laws: not ours, stuck, under way,
- * on hold, broken, in sync, policy, tried before, hold. */
+ * a disk that is nowhere, on hold, broken, in sync, policy, tried before, hold. */
 #include "core/prestart.h"
 
 #include <errno.h>
@@ -163,6 +163,89 @@ static int decide_planned(const struct prestart_input *in, struct prestart *p)
     return by_policy(in, p);
 }
 
+/* Another VM got the number: it has no part in what was begun. */
+static bool is_another(const struct prestart_input *in)
+{
+    const struct pveconf *conf = in->assessment->conf;
+
+    return conf != NULL && record_is_another(in->memory, conf);
+}
+
+static int refuse_stuck(const struct prestart_input *in, struct prestart *p)
+{
+    return notes_add(&p->lines,
+                     "VM %u must not start: the deletion of one of its disks was pending and "
+                     "could not be taken back. Look at 'qm config %u' and 'pve-hwid log %u' before "
+                     "anything else; the image itself was not touched",
+                     in->vmid, in->vmid, in->vmid) < 0
+               ? -ENOMEM
+               : answer(p, PRESTART_REFUSE);
+}
+
+/* 1: refused, since a move of ours was cut off and its disk is nowhere, whatever else is the matter
+ * with this VM: its fingerprint may be gone, and nobody at work on it. 0: that is not so. */
+static int refuse_lost(const struct prestart_input *in, struct prestart *p)
+{
+    const struct pveconf *now = in->assessment->conf;
+    CLEANUP(pveconf_freep) struct pveconf *next = NULL;
+    const char *slot = NULL;
+    const char *value;
+
+    if (now == NULL || !in->memory->open) {
+        return 0;
+    }
+    if (pveconf_apply_pending(now, &next) < 0) {
+        return -ENOMEM;
+    }
+    value = record_lost_disk(in->memory, now, next, &slot);
+    if (value == NULL) {
+        return 0;
+    }
+    (void)answer(p, PRESTART_REFUSE);
+    return notes_add(&p->lines,
+                     "VM %u must not start: a move of its disk %s (%.200s) was cut off, and it is "
+                     "attached nowhere now; the image itself was not touched. pve-hwid puts it "
+                     "back as soon as PVE lets it ('pve-hwid log %u'); or by hand: 'qm set %u "
+                     "--%s' with that value, and see that the boot order has it again",
+                     in->vmid, slot, value, in->vmid, in->vmid, slot) < 0
+               ? -ENOMEM
+               : 1;
+}
+
+static int decide_ordinary(const struct prestart_input *in, struct prestart *p)
+{
+    int rc;
+
+    if (in->stuck && !is_another(in)) {
+        return refuse_stuck(in, p);
+    }
+    if (in->changing) {
+        rc = notes_add(&p->lines,
+                       "VM %u is being changed by pve-hwid right now: this start is stopped on "
+                       "purpose, and the VM is started as soon as that is done",
+                       in->vmid);
+        return rc < 0 ? rc : answer(p, PRESTART_HOLD);
+    }
+    rc = refuse_lost(in, p);
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
+    if (in->assessment->on_hold != NULL) {
+        return on_hold(in, p);
+    }
+    switch (in->assessment->outcome) {
+    case ASSESS_NO_FINGERPRINT:
+    case ASSESS_NO_CONFIG:
+        return 0;
+    case ASSESS_BAD_FINGERPRINT:
+    case ASSESS_BAD_CONFIG:
+        return give_up(in, in->assessment->problem, p);
+    case ASSESS_PLANNED:
+        return decide_planned(in, p);
+    }
+    return -EINVAL;
+}
+
 int prestart_decide(const struct prestart_input *in, struct prestart *ret)
 {
     struct prestart p = {0};
@@ -173,35 +256,8 @@ int prestart_decide(const struct prestart_input *in, struct prestart *ret)
         rc = in->assessment->outcome == ASSESS_NO_FINGERPRINT
                  ? 0
                  : notes_add(&p.lines, "VM %u: %s", in->vmid, guard_reason(in->verdict));
-    } else if (in->stuck) {
-        rc = notes_add(
-            &p.lines,
-            "VM %u must not start: the deletion of one of its disks was pending and "
-            "could not be taken back. Look at 'qm config %u' and 'pve-hwid log %u' before "
-            "anything else; the image itself was not touched",
-            in->vmid, in->vmid, in->vmid);
-        p.answer = PRESTART_REFUSE;
-    } else if (in->changing) {
-        rc = notes_add(&p.lines,
-                       "VM %u is being changed by pve-hwid right now: this start is stopped on "
-                       "purpose, and the VM is started as soon as that is done",
-                       in->vmid);
-        p.answer = PRESTART_HOLD;
-    } else if (in->assessment->on_hold != NULL) {
-        rc = on_hold(in, &p);
     } else {
-        switch (in->assessment->outcome) {
-        case ASSESS_NO_FINGERPRINT:
-        case ASSESS_NO_CONFIG:
-            break;
-        case ASSESS_BAD_FINGERPRINT:
-        case ASSESS_BAD_CONFIG:
-            rc = give_up(in, in->assessment->problem, &p);
-            break;
-        case ASSESS_PLANNED:
-            rc = decide_planned(in, &p);
-            break;
-        }
+        rc = decide_ordinary(in, &p);
     }
     if (rc < 0) {
         prestart_fini(&p);

@@ -27,6 +27,7 @@ struct prestart_input {
     bool changing; /* a rewrite is under way right now: this start would meet half of it */
     bool ours;     /* the start that we owed and made: never held again, that would be a circle */
     bool stuck;    /* a pending deletion of ours could not be taken back */
+    /* A disk that the journal says is nowhere is looked for besides: no machine may be at it. */
 };
 
 struct prestart {

@@ -107,6 +107,11 @@ int record_replay(const json_t *records, struct record_memory *ret_memory);
 /* The whole lines of a journal file, appended to the array `records`. Unreadable ones are skipped
  * and counted in *ret_bad; what a crash cut off is not counted. -ENOMEM. */
 int record_parse_lines(const char *text, size_t len, json_t *records, size_t *ret_bad);
+/* When PVE made this VM; 0: it does not say, or there is no memory. */
+int64_t record_made_at(const struct pveconf *conf);
+/* Made at another time than the VM that was changed: its number was used again, and a new VM's
+ * images have the old one's names. What is not known is taken for the same. */
+bool record_is_another(const struct record_memory *memory, const struct pveconf *conf);
 /* Has the disk whose move was under way when the records end no slot in `next` (as of the next
  * start, without [PENDING]), while `now` (as it is) has it as an unusedN, or in a slot that is to
  * go? Then the value that its slot had, borrowed from `memory`'s steps, and *ret_slot likewise;

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* See record.h: what the hook asks where no daemon answers. */
+/* See record.h: is a VM, as its configuration is now, what the records speak of? */
 #include "core/identity.h"
 #include "core/reconcile_fit.h"
 #include "core/record.h"
 
-/* Made at another time than the VM that the records speak of: the number was used again, and a new
- * VM's images have the old one's names. Without memory it is taken for the same. */
-static bool is_another(const struct record_memory *memory, const struct pveconf *conf)
+int64_t record_made_at(const struct pveconf *conf)
 {
     CLEANUP(identity_fini) struct identity id = {0};
 
-    return memory->bound_ctime != 0 && identity_of_config(conf, &id) == 0 && id.ctime != 0 &&
-           id.ctime != memory->bound_ctime;
+    return identity_of_config(conf, &id) == 0 ? id.ctime : 0;
+}
+
+bool record_is_another(const struct record_memory *memory, const struct pveconf *conf)
+{
+    int64_t now = record_made_at(conf);
+
+    return memory->bound_ctime != 0 && now != 0 && now != memory->bound_ctime;
 }
 
 /* Only the call that may be half carried out: what was done before it is recorded, and a disk that
@@ -28,7 +32,7 @@ const char *record_lost_disk(const struct record_memory *memory, const struct pv
         return NULL;
     }
     if (reconcile_find_volume(&now->sections[0], present) == DISK_NOWHERE ||
-        is_another(memory, now)) {
+        record_is_another(memory, now)) {
         return NULL;
     }
     *ret_slot = slot;

@@ -128,7 +128,10 @@ int file_read_tail(int fd, size_t max, struct buf *text)
         if (n < 0 && errno == EINTR) {
             continue;
         }
-        if (n <= 0) {
+        if (n < 0) {
+            return -errno; /* an end that cannot be read is not the end */
+        }
+        if (n == 0) {
             break;
         }
         buf_add(text, chunk, (size_t)n);

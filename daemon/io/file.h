@@ -47,7 +47,8 @@ int file_read(int dir_fd, const char *path, enum file_flags flags, struct buf *t
 int file_open(int dir_fd, const char *path, enum file_flags flags, int *ret_fd, struct err *err);
 int file_read_fd(int fd, const char *path, struct buf *text, struct err *err);
 
-/* The newest `max` bytes of a file of lines, beginning with a whole one: appended to `text`. */
+/* The newest `max` bytes of a file of lines, beginning with a whole one: appended to `text`. 0 or
+ * -errno. */
 int file_read_tail(int fd, size_t max, struct buf *text);
 
 /* As file_open(), no link followed, for what decides what happens: -EPERM where the file, or the

@@ -3,6 +3,7 @@
  * as hex major:minor, then the inode in decimal; "->" after the number marks one who waits. */
 #include "io/flock.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,10 +44,13 @@ bool flock_is_held(const char *path)
         return false;
     }
     locks = fopen("/proc/locks", "re");
-    while (locks != NULL && fgets(line, sizeof(line), locks) != NULL) {
+    if (locks == NULL) {
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    }
+    while (fgets(line, sizeof(line), locks) != NULL) {
         if (line_names(line, &st)) {
             return true;
         }
     }
-    return false;
+    return ferror(locks) != 0;
 }

@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 
-/* False also where the file is not there or /proc/locks cannot be read. */
+/* False also where the file is not there or there is no /proc/locks for us. True where that cannot
+ * be read for the moment (no file descriptor, no memory): nobody can say that it is free. */
 bool flock_is_held(const char *path);
 
 #endif

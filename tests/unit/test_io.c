@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include "base/str.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "io/flock.h"
 #include "io/proc.h"
 #include "io/sock.h"
 
@@ -341,6 +344,55 @@ static void times_are_written_as_iso_8601(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
+/* --- what cannot be known --- */
+
+/* A disk that gives an error is not an empty file: what a journal says must not be forgotten. */
+static void tail_of_what_cannot_be_read_is_an_error(void **state)
+{
+    const struct place *place = *state;
+    struct buf text = BUF_INIT(100);
+
+    assert_int_equal(file_read_tail(place->fd, 100, &text), -EISDIR);
+    buf_fini(&text);
+}
+
+/* No file can be opened any more. The limit that was. */
+static struct rlimit take_descriptors(void)
+{
+    struct rlimit was;
+    int next = dup(STDERR_FILENO);
+
+    assert_true(next >= 0);
+    (void)close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)next, was.rlim_max}), 0);
+    return was;
+}
+
+static void lock_is_held_where_nobody_can_say_that_it_is_not(void **state)
+{
+    const struct place *place = *state;
+    CLEANUP_FREE char *path = str_printf("%s/a", place->path);
+    struct rlimit was;
+    bool held;
+    int fd;
+
+    assert_false(flock_is_held(path)); /* not there */
+    fd = openat(place->fd, "a", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_false(flock_is_held(path));
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_true(flock_is_held(path));
+    assert_int_equal(flock(fd, LOCK_UN), 0);
+    assert_false(flock_is_held(path));
+    was = take_descriptors();
+    held = flock_is_held(path);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_true(held);
+    assert_false(flock_is_held(path));
+    (void)close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +410,8 @@ int main(void)
         CASE(lines_without_sense_are_refused),
         CASE(our_own_process_is_as_the_kernel_says),
         CASE(times_are_written_as_iso_8601),
+        CASE(tail_of_what_cannot_be_read_is_an_error),
+        CASE(lock_is_held_where_nobody_can_say_that_it_is_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

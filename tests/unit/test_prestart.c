@@ -197,6 +197,69 @@ static void a_start_that_is_not_ours_always_goes(void **state)
     }
 }
 
+/* The journal ends in the middle of a disk's move, and the disk is nowhere, though nothing says
+ * stuck: nobody is at work on the VM, and its fingerprint may be gone. */
+static void a_disk_that_the_journal_knows_to_be_nowhere_is_not_started_without(void **state)
+{
+    static const char journal[] =
+        "[{\"type\":\"begin\",\"txn\":\"t\",\"ctime\":1795397075,\"machine\":\"m\","
+        "\"steps\":[{\"remove\":\"scsi0\",\"probe\":\"scsi0\",\"present\":\"local:105/a.raw\","
+        "\"sets\":[[\"sata0\",\"local:105/a.raw\",null]]}]}]";
+    static const struct {
+        struct row row;
+        bool ended;
+    } cases[] = {
+        {{"no fingerprint", "unused0: local:105/a.raw\n", NULL, .answer = PRESTART_REFUSE,
+          .says = "its disk scsi0 (local:105/a.raw)"},
+         false},
+        {{"its deletion is pending", "scsi0: local:105/a.raw\n\n[PENDING]\ndelete: scsi0\n", NULL,
+          .answer = PRESTART_REFUSE, .says = "its disk scsi0"},
+         false},
+        {{"on hold, and drift: start", "smbios1: serial=x\nunused0: local:105/a.raw\n",
+          FP(DRIFT("start")), .on_hold = true, .answer = PRESTART_REFUSE, .says = "its disk scsi0"},
+         false},
+        {{"it is being put back", "unused0: local:105/a.raw\n", NULL, .changing = true,
+          .answer = PRESTART_HOLD, .says = "as soon as that is done"},
+         false},
+        {{"its change set has ended", "unused0: local:105/a.raw\n", NULL, .answer = PRESTART_GO},
+         true},
+        {{"somebody took it away", "net0: e1000\n", NULL, .answer = PRESTART_GO}, false},
+        {{"somebody attached it", "sata3: local:105/a.raw\n", NULL, .answer = PRESTART_GO}, false},
+        {{"another machine", "meta: ctime=1795399999\nunused0: local:105/a.raw\n", NULL,
+          .answer = PRESTART_GO},
+         false},
+        {{"another machine, and stuck", "meta: ctime=1795399999\nunused0: local:105/a.raw\n", NULL,
+          .stuck = true, .answer = PRESTART_GO},
+         false},
+        {{"not on this node", NULL, NULL, .answer = PRESTART_GO}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct row *row = &cases[i].row;
+        CLEANUP(assessment_freep) struct assessment *a = make_assessment(row);
+        CLEANUP(record_memory_fini) struct record_memory memory = {0};
+        json_t *records = json_loads(journal, 0, NULL);
+        CLEANUP(prestart_fini) struct prestart p = {0};
+        const struct prestart_input input = {.vmid = 105,
+                                             .assessment = a,
+                                             .memory = &memory,
+                                             .changing = row->changing,
+                                             .stuck = row->stuck};
+
+        if (cases[i].ended) {
+            assert_int_equal(json_array_append_new(records, json_pack("{ss}", "type", "end")), 0);
+        }
+        assert_int_equal(record_replay(records, &memory), 0);
+        json_decref(records);
+        assert_int_equal(prestart_decide(&input, &p), 0);
+        if (p.answer != row->answer) {
+            fail_msg("%s: answer %d instead of %d", row->name, (int)p.answer, (int)row->answer);
+        }
+        check_lines(row, &p);
+    }
+}
+
 static void a_hold_that_cannot_be_done_follows_on_error(void **state)
 {
     static const struct row start = {.name = "start", .config = DIFFERS, .fingerprint = FP("")};
@@ -224,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_has_its_answer),
         cmocka_unit_test(a_start_that_is_not_ours_always_goes),
+        cmocka_unit_test(a_disk_that_the_journal_knows_to_be_nowhere_is_not_started_without),
         cmocka_unit_test(a_hold_that_cannot_be_done_follows_on_error),
     };
 
