@@ -97,6 +97,19 @@ int admin_run(const char *const *argv, unsigned limit_ms, json_t **ret, struct e
                                   argv[1] != NULL ? argv[1] : "", error.text);
 }
 
+bool admin_unit_is(const char *unit, const char *property, const char *value)
+{
+    const char *const argv[] = {"systemctl", "show", "--value", "--property", property, unit, NULL};
+    CLEANUP(buf_fini) struct buf out = BUF_INIT(COMPLAINTS_MAX);
+    CLEANUP(buf_fini) struct buf complaints = BUF_INIT(COMPLAINTS_MAX);
+    int status = 0;
+
+    if (run_command(argv, ADMIN_COMMAND_MS, &out, &complaints, &status, NULL) < 0 || status != 0) {
+        return false;
+    }
+    return out.len == strlen(value) + 1 && memcmp(out.data, value, out.len - 1) == 0;
+}
+
 int admin_ask_daemon(const struct cli *cli, const char *method, uint32_t vmid, json_t **ret_answer,
                      bool *ret_error, struct err *err)
 {

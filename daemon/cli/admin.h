@@ -61,6 +61,9 @@ int admin_run(const char *const *argv, unsigned limit_ms, json_t **ret, struct e
  * parameters, *ret_error (may be NULL) whether they are those of an error. */
 int admin_ask_daemon(const struct cli *cli, const char *method, uint32_t vmid, json_t **ret_answer,
                      bool *ret_error, struct err *err);
+/* Is the property (`systemctl show`) of a unit that value? False also where systemd does not say.
+ */
+bool admin_unit_is(const char *unit, const char *property, const char *value);
 /* What `argv` looks like in a shell; NULL: no memory. */
 char *admin_command_line(char *const *argv);
 

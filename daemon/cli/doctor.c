@@ -23,7 +23,8 @@ static bool read_all(struct doctor *d)
 
     if (admin_read(&d->admin, &err) < 0) {
         findings_cure(&d->found, findings_add(&d->found, "settings", FINDING_FAIL, "%s", err.text),
-                      "mend the file, then: systemctl reload pve-hwidd");
+                      "mend the file, then: " DOCTOR_FORGET_FAILURES
+                      " && systemctl reload-or-restart pve-hwidd");
         return false;
     }
     (void)findings_add(&d->found, "settings", FINDING_OK, "node %s, API %s", d->admin.node,

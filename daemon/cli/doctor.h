@@ -19,6 +19,9 @@ struct doctor {
     struct findings found;
 };
 
+/* After many failures systemd starts the units no more, until it is told to forget them. */
+#define DOCTOR_FORGET_FAILURES "systemctl reset-failed 'pve-hwidd.*'"
+
 /* doctor_node.c: the node, the cluster and what lies there. */
 void doctor_cluster(struct doctor *d);
 void doctor_hook(struct doctor *d);

@@ -130,7 +130,8 @@ void doctor_daemon(struct doctor *d)
     }
     if (rc < 0) {
         findings_cure(&d->found, findings_add(&d->found, "daemon", FINDING_FAIL, "%s", err.text),
-                      "systemctl restart pve-hwidd.socket pve-hwidd.service");
+                      DOCTOR_FORGET_FAILURES
+                      " && systemctl restart pve-hwidd.socket pve-hwidd.service");
         return;
     }
     judge_status(d, status);

@@ -232,6 +232,20 @@ void doctor_others(struct doctor *d)
 
 /* --- units ------------------------------------------------------------------------------------ */
 
+#define BOTH_UNITS SETUP_SOCKET_UNIT " " SETUP_SERVICE
+
+static void check_unit(struct doctor *d, const char *unit)
+{
+    const char *const argv[] = {"systemctl", "is-enabled", "--quiet", unit, NULL};
+
+    if (admin_run(argv, ADMIN_NODE_MS, NULL, NULL) < 0) {
+        findings_cure(
+            &d->found,
+            findings_add(&d->found, "unit", FINDING_WARN, "%s does not start at boot", unit),
+            "systemctl enable --now %s", unit);
+    }
+}
+
 /* Only where systemd runs and this is the node it runs on. */
 void doctor_units(struct doctor *d)
 {
@@ -242,13 +256,15 @@ void doctor_units(struct doctor *d)
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-        const char *const argv[] = {"systemctl", "is-enabled", "--quiet", units[i], NULL};
-
-        if (admin_run(argv, ADMIN_NODE_MS, NULL, NULL) < 0) {
+        if (admin_unit_is(units[i], "LoadState", "masked")) {
             findings_cure(&d->found,
-                          findings_add(&d->found, "unit", FINDING_WARN, "%s does not start at boot",
-                                       units[i]),
-                          "systemctl enable --now %s", units[i]);
+                          findings_add(&d->found, "unit", FINDING_WARN,
+                                       "%s is masked: nothing can start it", units[i]),
+                          "systemctl unmask " BOTH_UNITS " && systemctl enable --now " BOTH_UNITS);
+            return;
         }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+        check_unit(d, units[i]);
     }
 }

@@ -3,6 +3,7 @@
  * `pve-hwid setup`: makes a node ready for pve-hwidd, or with --remove takes it away again. The
  * facts are asked of PVE's own commands; core/setup.h decides; setup_do.h does.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #include "core/requests.h"
 #include "io/file.h"
 #include "io/process.h"
+
+#define MEMORY_FILE "setup.json"
 
 struct setup {
     struct admin admin;
@@ -120,6 +123,49 @@ static bool all_units(const char *verb)
     return true;
 }
 
+static bool any_unit(const char *property, const char *value)
+{
+    return admin_unit_is(SETUP_SOCKET_UNIT, property, value) ||
+           admin_unit_is(SETUP_SERVICE, property, value);
+}
+
+/* With the token and the CA of its start; by now there may be others. */
+static bool is_cut_off(const struct cli *cli)
+{
+    json_auto_t *status = NULL;
+    bool failed = false;
+
+    return admin_ask_daemon(cli, "Status", 0, &status, &failed, NULL) == 0 && !failed &&
+           json_is_false(json_object_get(json_object_get(status, "api"), "ok"));
+}
+
+static void look_at_units(const struct cli *cli, struct setup_facts *facts)
+{
+    facts->handle_units = true;
+    facts->units_enabled = all_units("is-enabled");
+    facts->units_active = all_units("is-active");
+    facts->units_masked = any_unit("LoadState", "masked");
+    facts->units_failed = any_unit("ActiveState", "failed");
+    facts->daemon_cut_off = facts->units_active && is_cut_off(cli);
+}
+
+/* Is there anything but our own note? Not known is yes. */
+static bool is_used(const char *path)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+    bool used = dir == NULL;
+
+    while (!used && (entry = readdir(dir)) != NULL) {
+        used = !str_equal(entry->d_name, ".") && !str_equal(entry->d_name, "..") &&
+               !str_equal(entry->d_name, MEMORY_FILE);
+    }
+    if (dir != NULL) {
+        (void)closedir(dir); /* only read */
+    }
+    return used;
+}
+
 static int look_at_files(struct setup *setup, struct err *err)
 {
     const struct admin *admin = &setup->admin;
@@ -127,7 +173,7 @@ static int look_at_files(struct setup *setup, struct err *err)
     struct setup_facts *facts = &setup->facts;
 
     setup->cluster_dir = str_printf("%s/pve-hwid", settings->pve_dir);
-    setup->memory_file = str_printf("%s/pve-hwid/setup.json", settings->pve_dir);
+    setup->memory_file = str_printf("%s/pve-hwid/" MEMORY_FILE, settings->pve_dir);
     if (setup->cluster_dir == NULL || setup->memory_file == NULL) {
         return err_oom(err);
     }
@@ -140,11 +186,7 @@ static int look_at_files(struct setup *setup, struct err *err)
     facts->hook_same = admin->hook_source != NULL &&
                        admin_same_file(admin->hook_source, admin->hook_target) &&
                        admin_is_executable(admin->hook_target);
-    if (!setup->no_start) {
-        facts->handle_units = true;
-        facts->units_enabled = all_units("is-enabled");
-        facts->units_active = all_units("is-active");
-    }
+    facts->cluster_dir_used = is_used(setup->cluster_dir);
     return 0;
 }
 
@@ -311,6 +353,9 @@ static enum cli_exit run_setup(struct cli *cli, struct setup *setup)
         return code;
     }
     process_forbid_dumps();
+    if (!setup->no_start) {
+        look_at_units(cli, &setup->facts);
+    }
     rc = gather(setup, &err);
     if (rc == 0) {
         rc = setup->remove ? setup_plan_remove(&setup->facts, &plan, &err)

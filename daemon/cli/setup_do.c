@@ -114,16 +114,39 @@ static int copy_hook(const struct admin *admin, const char *path, struct err *er
     return rc < 0 ? rc : file_replace_bytes(AT_FDCWD, path, 0755, program.data, program.len, err);
 }
 
+/* Asked after a failure, which may have come after the deed: what is not known may have been done.
+ */
+static bool lacks_snippets(void)
+{
+    static const char *const ask[] = {"pvesh",           "get",  "/storage/" SETUP_STORAGE,
+                                      "--output-format", "json", NULL};
+    json_auto_t *storage = NULL;
+    const char *content;
+
+    if (admin_run(ask, ADMIN_COMMAND_MS, &storage, NULL) < 0) {
+        return false;
+    }
+    content = json_string_value(json_object_get(storage, "content"));
+    return content != NULL && !setup_has_word(content, "snippets");
+}
+
 static int remember(const struct setup_step *step, struct err *err)
 {
     static const char text[] = "{ \"format\": 1, \"snippets_added_to\": \"" SETUP_STORAGE "\" }\n";
     int rc = file_replace(AT_FDCWD, step->path, 0644, text, err);
 
     rc = rc < 0 ? rc : run(step, NULL, err);
-    if (rc < 0) {
+    if (rc < 0 && lacks_snippets()) {
         (void)unlink(step->path); /* nothing was added: nothing is to be remembered */
     }
     return rc;
+}
+
+static int remove_directory(const char *path, struct err *err)
+{
+    return rmdir(path) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST
+               ? err_set(err, -errno, "%s: %s", path, strerror(errno))
+               : 0;
 }
 
 static int carry_out(const struct admin *admin, const struct setup_step *step, struct err *err)
@@ -145,6 +168,8 @@ static int carry_out(const struct admin *admin, const struct setup_step *step, s
         return unlink(step->path) < 0 && errno != ENOENT
                    ? err_set(err, -errno, "%s: %s", step->path, strerror(errno))
                    : 0;
+    case SETUP_REMOVE_DIR:
+        return remove_directory(step->path, err);
     }
     return -EINVAL; /* not reached: all deeds are above */
 }

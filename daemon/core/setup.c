@@ -107,7 +107,8 @@ int setup_finish(struct setup_plan *plan, struct err *err)
     for (size_t i = 0; i < plan->n; i++) {
         const struct setup_step *step = &plan->steps[i];
         bool needs_path = step->deed == SETUP_DIRECTORY || step->deed == SETUP_HOOK ||
-                          step->deed == SETUP_REMEMBER || step->deed == SETUP_REMOVE_FILE;
+                          step->deed == SETUP_REMEMBER || step->deed == SETUP_REMOVE_FILE ||
+                          step->deed == SETUP_REMOVE_DIR;
 
         whole = whole && step->what != NULL && (!needs_path || step->path != NULL);
     }
@@ -129,7 +130,7 @@ const json_t *setup_find(const json_t *list, const char *key, const char *value)
 
 char *setup_token_id(const char *node)
 {
-    return str_printf("daemon-%s", node);
+    return str_printf(SETUP_TOKEN_PREFIX "%s", node);
 }
 
 bool setup_has_word(const char *list, const char *word)

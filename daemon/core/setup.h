@@ -15,15 +15,16 @@
 
 #include "base/err.h"
 
-#define SETUP_ROLE        "HwidDaemon" /* names that begin with PVE are PVE's own */
-#define SETUP_BRIDGE_ROLE "HwidBridge"
-#define SETUP_USER        "pve-hwid@pve"
-#define SETUP_VMS_PATH    "/vms"
-#define SETUP_BRIDGE_PATH "/sdn/zones/localnetwork"
-#define SETUP_STORAGE     "local"
-#define SETUP_HOOK_VOLID  "local:snippets/pve-hwid"
-#define SETUP_SOCKET_UNIT "pve-hwidd.socket"
-#define SETUP_SERVICE     "pve-hwidd.service"
+#define SETUP_ROLE         "HwidDaemon" /* names that begin with PVE are PVE's own */
+#define SETUP_BRIDGE_ROLE  "HwidBridge"
+#define SETUP_USER         "pve-hwid@pve"
+#define SETUP_TOKEN_PREFIX "daemon-" /* and the node */
+#define SETUP_VMS_PATH     "/vms"
+#define SETUP_BRIDGE_PATH  "/sdn/zones/localnetwork"
+#define SETUP_STORAGE      "local"
+#define SETUP_HOOK_VOLID   "local:snippets/pve-hwid"
+#define SETUP_SOCKET_UNIT  "pve-hwidd.socket"
+#define SETUP_SERVICE      "pve-hwidd.service"
 
 enum { SETUP_ARGS_MAX = 16 };
 
@@ -36,6 +37,7 @@ enum setup_deed {
     SETUP_HOOK,        /* copy the hook to `path` */
     SETUP_REMEMBER,    /* argv, and before it a note in `path` that it was us */
     SETUP_REMOVE_FILE, /* `path`; not there is fine */
+    SETUP_REMOVE_DIR,  /* `path`; not there, or not empty any more, is fine */
 };
 
 enum setup_state {
@@ -90,9 +92,12 @@ struct setup_facts {
     const char *hook_source; /* NULL: not found */
     const char *hook_target;
     bool hook_same; /* the target is the source, byte for byte, and executable */
-    bool handle_units, units_enabled, units_active;
+    bool handle_units, units_enabled, units_active; /* both of them */
+    bool units_masked, units_failed;                /* one of them; failed: or given up */
+    bool daemon_cut_off; /* it runs, and says that PVE's API does not answer it */
     /* For the removal: */
     bool has_token_file, has_hook, has_memory_file, added_snippets;
+    bool cluster_dir_used;      /* something of the administrator's is in it */
     const char *hook_needed_by; /* snapshots that name the hook; NULL: none */
     const char *other_snippet;  /* a snippet of somebody else on any node; NULL: none */
 };

@@ -70,13 +70,17 @@ static void add_role(struct setup_plan *plan, const struct setup_facts *facts, c
     }
 }
 
+static bool is_flag(const json_t *value)
+{
+    return json_is_true(value) || json_integer_value(value) == 1 ||
+           str_equal(json_string_value(value), "1");
+}
+
 static bool is_enabled(const json_t *user)
 {
-    const json_t *enable = json_object_get(user, "enable");
     json_int_t expire = json_integer_value(json_object_get(user, "expire"));
 
-    return expire == 0 && (json_is_true(enable) || json_integer_value(enable) == 1 ||
-                           str_equal(json_string_value(enable), "1"));
+    return expire == 0 && is_flag(json_object_get(user, "enable"));
 }
 
 static void add_user(struct setup_plan *plan, const struct setup_facts *facts)
@@ -103,13 +107,10 @@ static bool has_entry(const json_t *acl, const char *path, const char *role)
     json_t *item;
 
     json_array_foreach ((json_t *)acl, i, item) { /* jansson's iterators: not const */
-        const json_t *propagate = json_object_get(item, "propagate");
-
         if (str_equal(json_string_value(json_object_get(item, "path")), path) &&
             str_equal(json_string_value(json_object_get(item, "roleid")), role) &&
             str_equal(json_string_value(json_object_get(item, "ugid")), SETUP_USER) &&
-            (json_integer_value(propagate) == 1 || json_is_true(propagate) ||
-             str_equal(json_string_value(propagate), "1"))) {
+            is_flag(json_object_get(item, "propagate"))) {
             return true;
         }
     }
@@ -128,6 +129,35 @@ static void add_acl(struct setup_plan *plan, const struct setup_facts *facts, co
                       WORDS("pveum", "acl", "modify", path, "--users", SETUP_USER, "--roles", role,
                             "--propagate", "1"));
     }
+}
+
+/* The name, after the user's, of our user's token in the file; NULL: it is somebody else's. */
+static const char *own_token(const struct setup_facts *facts)
+{
+    const char *name = facts->token_name;
+
+    return name != NULL && str_starts(name, SETUP_USER "!") ? name + strlen(SETUP_USER "!") : NULL;
+}
+
+/*
+ * `privsep`, PVE's default for a token made by hand: it may nothing of what its user may. Where it
+ * has entries in the ACL of its own somebody meant it so.
+ */
+static void add_token_rights(struct setup_plan *plan, const struct setup_facts *facts)
+{
+    const char *id = own_token(facts);
+    const json_t *token = id != NULL ? setup_find(facts->tokens, "tokenid", id) : NULL;
+    struct setup_step *step;
+
+    if (!is_flag(json_object_get(token, "privsep")) ||
+        setup_find(facts->acl, "ugid", facts->token_name) != NULL) {
+        return;
+    }
+    step = setup_add(plan, "token-rights", SETUP_NEEDED, "token %s may what its user may",
+                     facts->token_name);
+    setup_command(step, SETUP_COMMAND,
+                  WORDS("pveum", "user", "token", "modify", SETUP_USER, id, "--privsep", "0"));
+    setup_remark(step, "it was made with privileges of its own (privsep), and has none");
 }
 
 /*
@@ -150,6 +180,7 @@ static void add_token(struct setup_plan *plan, const struct setup_facts *facts)
         if (facts->token == SETUP_TOKEN_UNVERIFIED) {
             setup_remark(step, "it could not be tried: %s", facts->token_problem);
         }
+        add_token_rights(plan, facts);
         return;
     }
     if (setup_find(facts->tokens, "tokenid", id) != NULL) {
@@ -224,31 +255,70 @@ static void add_ca(struct setup_plan *plan, const struct setup_facts *facts)
     }
 }
 
-/* A daemon that runs has the token that systemd gave it at its start. */
+/* Why a daemon that runs has to be started again; NULL: it has not. It has the token that systemd
+ * gave it at its start, and sees the directories that were there then. */
+static const char *restart_reason(const struct setup_facts *facts)
+{
+    if (facts->token == SETUP_TOKEN_MISSING || facts->token == SETUP_TOKEN_REFUSED) {
+        return "with the new token";
+    }
+    if (!facts->has_cluster_dir) {
+        return "it sees the new directory only then";
+    }
+    return facts->daemon_cut_off && facts->token == SETUP_TOKEN_WORKS
+               ? "it does not reach PVE's API, which this command does"
+               : NULL;
+}
+
+static void add_start(struct setup_plan *plan, const struct setup_facts *facts)
+{
+    const char *why = restart_reason(facts);
+    struct setup_step *step;
+
+    if (facts->units_failed) {
+        step = setup_add(plan, "reset", SETUP_NEEDED, "%s may be started again", SETUP_SERVICE);
+        setup_command(step, SETUP_COMMAND,
+                      WORDS("systemctl", "reset-failed", SETUP_SOCKET_UNIT, SETUP_SERVICE));
+        setup_remark(step, "it failed, and systemd may have given it up");
+    }
+    step = setup_add(plan, "start",
+                     facts->units_active && why == NULL ? SETUP_ALREADY : SETUP_NEEDED, "%s runs",
+                     SETUP_SERVICE);
+    if (!facts->units_active) {
+        setup_command(step, SETUP_COMMAND,
+                      WORDS("systemctl", "start", SETUP_SOCKET_UNIT, SETUP_SERVICE));
+    } else if (why != NULL) {
+        setup_command(step, SETUP_COMMAND, WORDS("systemctl", "restart", SETUP_SERVICE));
+        setup_remark(step, "%s", why);
+    }
+}
+
 static void add_units(struct setup_plan *plan, const struct setup_facts *facts)
 {
-    bool new_token = facts->token == SETUP_TOKEN_MISSING || facts->token == SETUP_TOKEN_REFUSED;
+    bool fine = facts->units_enabled && !facts->units_masked;
     struct setup_step *step;
 
     if (!facts->handle_units) {
         return;
     }
-    step = setup_add(plan, "enable", facts->units_enabled ? SETUP_ALREADY : SETUP_NEEDED,
+    step = setup_add(plan, "enable",
+                     fine                  ? SETUP_ALREADY
+                     : facts->units_masked ? SETUP_BLOCKED
+                                           : SETUP_NEEDED,
                      "%s and %s start at boot", SETUP_SOCKET_UNIT, SETUP_SERVICE);
-    if (!facts->units_enabled) {
+    if (facts->units_masked) {
+        setup_remark(
+            step,
+            "somebody has masked one of them; if it may run again: systemctl unmask %s %s, "
+            "then once more: pve-hwid setup",
+            SETUP_SOCKET_UNIT, SETUP_SERVICE);
+        return;
+    }
+    if (!fine) {
         setup_command(step, SETUP_COMMAND,
                       WORDS("systemctl", "enable", SETUP_SOCKET_UNIT, SETUP_SERVICE));
     }
-    step = setup_add(plan, "start",
-                     facts->units_active && !new_token ? SETUP_ALREADY : SETUP_NEEDED, "%s runs",
-                     SETUP_SERVICE);
-    if (!facts->units_active) {
-        setup_command(step, SETUP_COMMAND,
-                      WORDS("systemctl", "start", SETUP_SOCKET_UNIT, SETUP_SERVICE));
-    } else if (new_token) {
-        setup_command(step, SETUP_COMMAND, WORDS("systemctl", "restart", SETUP_SERVICE));
-        setup_remark(step, "with the new token");
-    }
+    add_start(plan, facts);
 }
 
 /* A VM with our hook does not start on a node where the hook is missing. */

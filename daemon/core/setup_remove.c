@@ -33,6 +33,20 @@ static void add_units(struct setup_plan *plan, const struct setup_facts *facts)
     }
 }
 
+/* "daemon-pve9", where the cluster has no pve9 any more: nobody else takes it away. */
+static bool is_of_a_node_that_left(const struct setup_facts *facts, const char *id)
+{
+    if (!str_starts(id, SETUP_TOKEN_PREFIX)) {
+        return false;
+    }
+    for (size_t i = 0; i < facts->n_nodes; i++) {
+        if (str_equal(facts->nodes[i].name, id + strlen(SETUP_TOKEN_PREFIX))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Ours: of this node's name; or, on a node that is alone, whatever the token file names. */
 static bool is_ours(const struct setup_facts *facts, const char *id, const char *own)
 {
@@ -61,17 +75,22 @@ static size_t add_tokens(struct setup_plan *plan, const struct setup_facts *fact
     json_array_foreach ((json_t *)facts->tokens, i, token) { /* jansson's iterators: not const */
         const char *id = json_string_value(json_object_get(token, "tokenid"));
         struct setup_step *step;
+        bool left;
 
         if (id == NULL) {
             continue;
         }
-        if (!is_ours(facts, id, own)) {
+        left = !str_equal(id, own) && is_of_a_node_that_left(facts, id);
+        if (!left && !is_ours(facts, id, own)) {
             buf_addf(others, "%s%s", remain++ == 0 ? "" : ", ", id);
             continue;
         }
         step = setup_add(plan, "token", SETUP_NEEDED, "take away token %s!%s", SETUP_USER, id);
         setup_command(step, SETUP_COMMAND,
                       WORDS("pveum", "user", "token", "remove", SETUP_USER, id));
+        if (left) {
+            setup_remark(step, "its node is in this cluster no more");
+        }
     }
     return remain;
 }
@@ -168,6 +187,11 @@ static int add_shared(struct setup_plan *plan, const struct setup_facts *facts, 
     rc = add_content(plan, facts, err);
     if (rc == 0 && facts->has_memory_file) {
         add_file(plan, "memory", "note", facts->memory_file, true);
+    }
+    if (rc == 0 && facts->has_cluster_dir && !facts->cluster_dir_used) {
+        setup_file(setup_add(plan, "cluster-dir", SETUP_NEEDED, "directory %s is gone: it is empty",
+                             facts->cluster_dir),
+                   SETUP_REMOVE_DIR, facts->cluster_dir);
     }
     return rc;
 }

@@ -177,6 +177,16 @@ def token_add(call):
     return {"full-tokenid": full, "info": entry, "value": value}
 
 
+@route("PUT", "/access/users/{userid}/token/{tokenid}", need=MODIFY,
+       params={"privsep": FLAG, "expire": COUNT, "comment": TEXT})
+def token_change(call):
+    data = access.load(call.node)
+    entry = token_of(data, call.uri["userid"], call.uri["tokenid"])
+    entry.update({k: v if k == "comment" else int(v) for k, v in call.params.items()})
+    access.save(call.node, data)
+    return token_info(entry)
+
+
 @route("DELETE", "/access/users/{userid}/token/{tokenid}", need=MODIFY)
 def token_delete(call):
     data, full = access.load(call.node), f"{call.uri['userid']}!{call.uri['tokenid']}"
@@ -281,6 +291,14 @@ def snippets_of(node, name):
     keys = storage_of(node, name)
     dirs = dict(part.split("=", 1) for part in split(keys.get("content-dirs")))
     return node.path(os.path.join(keys["path"], dirs.get("snippets", "snippets").lstrip("/")))
+
+
+def snippet_path(node, volume):
+    """`pvesm path`, for snippets: that is all anybody here asks for."""
+    found = re.fullmatch(r"([A-Za-z][\w.-]*):snippets/([^/\s]+)", volume)
+    if not found:
+        raise PveError(f"unable to parse volume ID '{volume}'\n\n")
+    return os.path.join(snippets_of(node, found[1]), found[2])
 
 
 @route("GET", "/nodes/{node}/storage/{storage}/content", params={"content": TEXT, "vmid": COUNT},

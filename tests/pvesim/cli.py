@@ -31,6 +31,7 @@ PVEUM = {       # words -> (method, path, names of the positional arguments)
     "user delete": ("DELETE", "/access/users/{userid}", ("userid",)),
     "user token list": ("GET", "/access/users/{userid}/token", ("userid",)),
     "user token add": ("POST", "/access/users/{userid}/token/{tokenid}", ("userid", "tokenid")),
+    "user token modify": ("PUT", "/access/users/{userid}/token/{tokenid}", ("userid", "tokenid")),
     "user token remove": ("DELETE", "/access/users/{userid}/token/{tokenid}", ("userid", "tokenid")),
     "user token delete": ("DELETE", "/access/users/{userid}/token/{tokenid}", ("userid", "tokenid")),
     "acl list": ("GET", "/access/acl", ()),
@@ -67,8 +68,8 @@ def call(method, path, params):
     data = elsewhere(node, method, path, params)
     if data is None:
         data = routes.execute(node, method, path, params, access.ROOT)
-    if data is None or form == "text" and method != "GET" and "/token/" not in path:
-        return          # those commands of a real node print nothing either
+    if data is None or form == "text" and method != "GET" and not (method == "POST" and "/token/" in path):
+        return          # those commands of a real node print nothing that anybody reads
     if form != "json":
         raise PveError("pvesim: only --output-format json is simulated\n")
     print(json.dumps(data, sort_keys=True, separators=(",", ":")))
@@ -136,6 +137,8 @@ def main(name):
     try:
         if name == "pvesh":
             pvesh(words)
+        elif name == "pvesm" and words[:1] == ["path"] and len(words) == 2:
+            print(adminroutes.snippet_path(Node(os.environ["PVESIM_ROOT"]), words[1]))
         elif name == "pvesm":
             from_table(PVESM, words, {})
         else:

@@ -60,6 +60,15 @@ def test_each_privilege_is_named_with_its_cure():
         cure(node, one(node, "privilege"))
 
 
+def test_token_that_has_no_privileges_for_its_being_separated():
+    with healthy() as node:
+        tool(node, "pveum", "user", "token", "modify", USER, "daemon-pve1", "--privsep", "1")
+        found = findings(node)
+        equal(sorted(found), ["bridge", "privilege"], "findings")
+        equal({f[0]["cure"] for f in found.values()}, {"pve-hwid setup"}, "cures")
+        cure(node, found["privilege"][0])
+
+
 def test_privilege_that_a_deeper_entry_hides():
     with healthy() as node:
         tool(node, "pveum", "acl", "modify", "/vms/105", "--users", USER, "--roles", "PVETemplateUser")
@@ -110,7 +119,7 @@ def test_daemon_that_is_not_there():
         node.stop_daemon()
         finding = one(node, "daemon")
         contains(finding["what"], "the daemon is not running", "what")
-        equal(finding["cure"], "systemctl restart pve-hwidd.socket pve-hwidd.service", "cure")
+        contains(finding["cure"], "systemctl restart pve-hwidd.socket pve-hwidd.service", "cure")
 
 
 def test_hook():

@@ -129,6 +129,54 @@ def test_a_working_token_of_another_name_is_kept():
         equal(tree(node)[1]["users"], {}, "users")
 
 
+def test_token_with_privileges_of_its_own_is_given_its_users():
+    """privsep is what PVE gives a token that is made by hand: all accept it, and it may nothing."""
+    with bare_node() as node:
+        setup(node)
+        tool(node, "pveum", "user", "token", "remove", USER, "daemon-pve1")
+        made = tool_json(node, "pveum", "user", "token", "add", USER, "daemon-pve1")
+        node.write("etc/pve-hwid/token", f"{TOKEN}={made['value']}\n", 0o600)
+        contains(setup(node, "--dry-run", check=False).stdout,
+                 "pveum user token modify pve-hwid@pve daemon-pve1 --privsep 0", "what would be done")
+        answer, _ = root_json(node, "setup", "--no-start")
+        equal([s["id"] for s in answer["steps"] if s["state"] == "done"], ["token-rights"], "what was done")
+        equal(tree(node)[1]["tokens"][TOKEN]["privsep"], 0, "privsep")
+        contains(node.read("etc/pve-hwid/token"), made["value"], "the token, which is kept")
+        # Somebody who gave such a token entries in the ACL meant it so.
+        tool(node, "pveum", "user", "token", "modify", USER, "daemon-pve1", "--privsep", "1")
+        tool(node, "pveum", "acl", "modify", "/vms", "--tokens", TOKEN, "--roles", "HwidDaemon")
+        equal(root_json(node, "setup", "--no-start")[0]["result"], "already", "a token with its own entries")
+
+
+def test_token_of_a_node_that_left_the_cluster_goes_along():
+    with bare_node() as node:
+        join(node, "pve2")
+        setup(node)
+        for name in ("daemon-pve2", "daemon-pve9"):
+            tool_json(node, "pveum", "user", "token", "add", USER, name, "--privsep", "0")
+        result = setup(node, "--remove")
+        contains(result.stdout, f"take away token {USER}!daemon-pve9", "pve9 is no member")
+        contains(result.stdout, "tokens: daemon-pve2", "pve2 is one")
+        equal(list(tree(node)[1]["tokens"]), [f"{USER}!daemon-pve2"], "tokens")
+
+
+def test_content_that_was_added_although_the_command_failed_is_taken_back():
+    """As when it is ended by its time limit, or the answer is lost."""
+    with bare_node() as node:
+        os.makedirs(node.path("bin"))
+        node.write("bin/pvesm", "#!/bin/sh\nPATH=${PATH#*:}\npvesm \"$@\"\necho late >&2\nexit 255\n", 0o755)
+        env = environment(node, "setup")
+        env["PATH"] = node.path("bin") + ":" + env["PATH"]
+        result = node.run(node.path("usr/bin/pve-hwid"), "setup", "--no-start", "--root", node.root,
+                          env=env, check=False)
+        contains(result.stdout, "failed      storage local holds snippets: pvesm set: exit code 255: late", "setup")
+        setup(node)
+        contains(node.read("etc/pve/storage.cfg"), "snippets", "storage.cfg")
+        setup(node, "--remove")
+        lacks(node.read("etc/pve/storage.cfg"), "snippets", "storage.cfg")
+        assert not os.path.exists(node.path("etc/pve/pve-hwid")), "the directory that setup made"
+
+
 def test_secret_is_seen_nowhere_else():
     with bare_node() as node:
         output = setup(node).stdout + setup(node).stdout + root(node, "setup", "--no-start",

@@ -160,6 +160,7 @@ static void test_token_that_works_is_kept(void **state)
 
     world->facts.token_name = "pve-hwid@pve!daemon";
     world->facts.token = SETUP_TOKEN_WORKS;
+    world->facts.has_cluster_dir = true;
     assert_int_equal(setup_plan_make(&world->facts, &plan, NULL), 0);
     expect(plan, "token", SETUP_ALREADY, "");
     expect(plan, "start", SETUP_ALREADY, "");
@@ -167,6 +168,45 @@ static void test_token_that_works_is_kept(void **state)
     assert_int_equal(setup_plan_make(&world->facts, &unverified, NULL), 0);
     expect(unverified, "token", SETUP_ALREADY, "");
     assert_non_null(step_of(unverified, "token")->remark);
+}
+
+/* What it was given at its start is not what it needs now. */
+static void test_daemon_that_runs_is_started_anew_where_it_must(void **state)
+{
+    struct world *world = *state;
+    CLEANUP(setup_plan_freep) struct setup_plan *blind = NULL;
+    CLEANUP(setup_plan_freep) struct setup_plan *cut_off = NULL;
+    CLEANUP(setup_plan_freep) struct setup_plan *unverified = NULL;
+
+    world->facts.token_name = "pve-hwid@pve!daemon-pve1";
+    world->facts.token = SETUP_TOKEN_WORKS;
+    assert_int_equal(setup_plan_make(&world->facts, &blind, NULL), 0);
+    expect(blind, "start", SETUP_NEEDED, "systemctl restart pve-hwidd.service");
+    world->facts.has_cluster_dir = world->facts.daemon_cut_off = true;
+    assert_int_equal(setup_plan_make(&world->facts, &cut_off, NULL), 0);
+    expect(cut_off, "start", SETUP_NEEDED, "systemctl restart pve-hwidd.service");
+    world->facts.token =
+        SETUP_TOKEN_UNVERIFIED; /* the API answers nobody: a restart helps nothing */
+    assert_int_equal(setup_plan_make(&world->facts, &unverified, NULL), 0);
+    expect(unverified, "start", SETUP_ALREADY, "");
+}
+
+static void test_units_that_cannot_simply_be_started(void **state)
+{
+    struct world *world = *state;
+    CLEANUP(setup_plan_freep) struct setup_plan *failed = NULL;
+    CLEANUP(setup_plan_freep) struct setup_plan *masked = NULL;
+
+    world->facts.units_active = false;
+    world->facts.units_failed = true;
+    assert_int_equal(setup_plan_make(&world->facts, &failed, NULL), 0);
+    expect(failed, "reset", SETUP_NEEDED,
+           "systemctl reset-failed pve-hwidd.socket pve-hwidd.service");
+    expect(failed, "start", SETUP_NEEDED, "systemctl start pve-hwidd.socket pve-hwidd.service");
+    world->facts.units_enabled = world->facts.units_masked = true;
+    assert_int_equal(setup_plan_make(&world->facts, &masked, NULL), 0);
+    expect(masked, "enable", SETUP_BLOCKED, "");
+    assert_non_null(strstr(step_of(masked, "enable")->remark, "systemctl unmask pve-hwidd.socket"));
 }
 
 static void test_last_node_takes_all_along(void **state)
@@ -235,6 +275,7 @@ static void test_each_allocation_may_fail(void **state)
     world->tokens = json("[]");
     world->facts.tokens = world->tokens;
     world->facts.added_snippets = world->facts.has_memory_file = true;
+    world->facts.has_cluster_dir = true;
     assert_true(alloc_fail_each(take_away, world, ALLOC_FAIL_OWN) > 5);
 }
 
@@ -243,9 +284,14 @@ static void test_each_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_what_is_missing_is_needed),       CASE(test_no_plan_names_force_or_a_secret),
-        CASE(test_token_that_works_is_kept),        CASE(test_last_node_takes_all_along),
-        CASE(test_answers_that_are_not_understood), CASE(test_each_allocation_may_fail),
+        CASE(test_what_is_missing_is_needed),
+        CASE(test_no_plan_names_force_or_a_secret),
+        CASE(test_token_that_works_is_kept),
+        CASE(test_last_node_takes_all_along),
+        CASE(test_daemon_that_runs_is_started_anew_where_it_must),
+        CASE(test_units_that_cannot_simply_be_started),
+        CASE(test_answers_that_are_not_understood),
+        CASE(test_each_allocation_may_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
