@@ -4,7 +4,7 @@
 systemd that may be thrown away afterwards. `/` is the simulator's node, the API is on port 8006, the units
 and paths are the package's own.
 
-    inside.py STAGE [OLD.deb NEW.deb]     STAGE: arrive, live, boot, leave
+    inside.py STAGE [OLD.deb NEW.deb]     STAGE: arrive, live, boot, upkeep, leave
 
 Prints TAP lines; the next stage goes on where the one before ended (between live and boot the machine is
 booted). Where something cannot be had no test passes: it fails.
@@ -22,6 +22,7 @@ sys.path.insert(0, HERE)
 
 import stage_arrive  # noqa: E402,F401  (the path had to be set first; each adds its steps)
 import stage_live  # noqa: E402,F401
+import stage_upkeep  # noqa: E402,F401
 import stage_leave  # noqa: E402,F401
 from admin import STORAGES  # noqa: E402
 from life import COPY, NODE, SLOW, STEPS, sh  # noqa: E402

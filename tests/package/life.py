@@ -19,7 +19,7 @@ from tap import equal, has_identity  # noqa: E402
 COPY = "/var/lib/vz/snippets/pve-hwid"
 HOOK = "/usr/libexec/pve-hwid/pve-hwid-hook"
 STUB = "/usr/libexec/pve-hwid/removed-hook"
-STEPS = {"arrive": [], "live": [], "boot": [], "leave": []}
+STEPS = {"arrive": [], "live": [], "boot": [], "upkeep": [], "leave": []}
 OLD_DEB, NEW_DEB = (sys.argv[2:4] + [None, None])[:2]
 SLOW = 4        # seconds; told, since all of this is waited for
 

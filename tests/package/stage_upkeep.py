@@ -1,31 +1,26 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an administrator does to units and packages: stage `upkeep` of the life of the package (inside.py),
-between `boot` and `leave`. Called like it."""
+"""What an administrator does to units and packages while it is installed, between `boot` and `leave`."""
 import contextlib
+import json
 import os
-import sys
+import shutil
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from life import COPY, HOOK, NODE, NEW_DEB, apt, bytes_of, is_active, sh, show, step
+from node import wait_for
+from tap import contains, equal, lacks
 
-import inside  # noqa: E402  (the path had to be set first)
-from inside import COPY, HOOK, NODE, apt, bytes_of, is_active, sh, show, step, wait_for  # noqa: E402
-from tap import contains, equal, lacks  # noqa: E402
-
-inside.STEPS["upkeep"] = []
 UNITS = ("pve-hwidd.socket", "pve-hwidd.service")
 PROM = "/var/lib/prometheus/node-exporter/pve-hwid.prom"
 
 
 def reinstall():
-    return apt("install", "--reinstall", inside.NEW_DEB)
+    return apt("install", "--reinstall", NEW_DEB)
 
 
 def doctor():
     """{id: finding} of all that is not well, but for the clock, which nobody sets in a container."""
     done = NODE.hwid("doctor", "--json")
-    found = inside.json.loads(done.stdout)["findings"]
+    found = json.loads(done.stdout)["findings"]
     return {f["id"]: f for f in found if f["severity"] != "ok" and f["id"] != "clock"}
 
 
@@ -49,7 +44,7 @@ def given_up():
     try:
         yield
     finally:
-        inside.shutil.rmtree(folder)
+        shutil.rmtree(folder)
         sh("systemctl", "daemon-reload")
 
 
@@ -146,7 +141,7 @@ def the_hook_is_kept_in_step_where_the_storage_has_its_snippets():
         assert bytes_of(moved) == bytes_of(HOOK), "the moved copy is not the hook again"
     finally:
         NODE.write("etc/pve/storage.cfg", storages)
-        inside.shutil.rmtree("/var/lib/vz/moved", ignore_errors=True)
+        shutil.rmtree("/var/lib/vz/moved", ignore_errors=True)
 
 
 @step("upkeep")
@@ -159,11 +154,7 @@ def a_purge_tells_what_pve_still_has_and_leaves_no_old_numbers():
     for text in ("pveum user token remove pve-hwid@pve daemon-pve1\n", "pveum user delete pve-hwid@pve",
                  "pveum role delete HwidDaemon"):
         contains(out, text, "apt purge")
-    apt("install", inside.NEW_DEB)
+    apt("install", NEW_DEB)
     equal(NODE.hwid("setup").returncode, 0, "setup")
     assert bytes_of(COPY) == bytes_of(HOOK), "the copy is not the hook"
     equal(doctor(), {}, "doctor at the end")
-
-
-if __name__ == "__main__":
-    sys.exit(inside.main())
