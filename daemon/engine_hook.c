@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <syslog.h>
 
-#include "base/buf.h"
 #include "base/str.h"
 #include "core/advice.h"
 #include "core/netdev.h"
@@ -261,30 +260,6 @@ static void hold_for_running_rewrite(struct hook_wait *wait)
     answer(wait);
 }
 
-static bool grants(const json_t *data, const char *path, const char *privilege)
-{
-    const json_t *value = json_object_get(json_object_get(data, path), privilege);
-
-    return json_is_true(value) || json_integer_value(value) != 0;
-}
-
-/* The one sentence with the command that mends it; NULL: all there, or no memory. */
-static char *missing_privileges(uint32_t vmid, const json_t *data)
-{
-    CLEANUP(buf_fini) struct buf missing = BUF_INIT(0);
-    CLEANUP_FREE char *path = str_printf("/vms/%u", vmid);
-    bool all = true;
-
-    for (size_t i = 0; requests_privileges[i] != NULL; i++) {
-        if (path != NULL && !grants(data, path, requests_privileges[i])) {
-            buf_addf(&missing, "%s%s", missing.len > 0 ? " " : "", requests_privileges[i]);
-        } else {
-            all = false;
-        }
-    }
-    return missing.len == 0 || path == NULL ? NULL : advice_missing(path, missing.data, all);
-}
-
 static void finish_async(struct vm *vm)
 {
     vm->busy--;
@@ -353,13 +328,12 @@ static void on_bridge_permissions(void *userdata, const struct api_reply *reply)
 {
     struct hook_wait *wait = userdata;
     struct vm *vm = wait->vm;
-    CLEANUP_FREE char *path = str_printf("/sdn/zones/localnetwork/%s", wait->bridge);
     CLEANUP_FREE char *missing = NULL;
 
     vm->busy++;
     wait->request = NULL;
-    if (reply->result == API_OK && path != NULL && !grants(reply->data, path, "SDN.Use")) {
-        missing = advice_missing(path, "SDN.Use", true);
+    if (reply->result == API_OK) {
+        missing = advice_on_bridge(wait->bridge, reply->data);
     }
     if (reply->result != API_OK || missing != NULL) {
         cannot_hold(wait, missing != NULL ? missing : reply->message);
@@ -378,7 +352,7 @@ static void on_permissions(void *userdata, const struct api_reply *reply)
     vm->busy++;
     wait->request = NULL;
     if (reply->result == API_OK) {
-        missing = missing_privileges(vm->vmid, reply->data);
+        missing = advice_on_vm(vm->vmid, reply->data);
     }
     if (reply->result != API_OK || missing != NULL) {
         cannot_hold(wait, missing != NULL ? missing : reply->message);

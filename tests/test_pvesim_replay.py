@@ -46,6 +46,7 @@ OPTION_ORDER = {"06n-": ["sata0", "sata1"], "06n2": ["boot", "sata1", "scsi1"], 
 
 HOOKS = {"08a": sleeps(15), "08b": sleeps(5), "08f": sleeps(15), "08g": sleeps(15),
          "09b2": sleeps(4),
+         "09d": HOOK + '[ "$2" != pre-start ] || sleep 1\n',     # the next start is to meet its flock
          "08d": sleeps(3, "exit 1", ":"), "09b-": REFUSES, "08c": REFUSES}
 
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "core/requests.h"
 #include "core/setup.h" /* the names that it gives to user and role */
@@ -25,7 +26,8 @@ static char *grant(const char *path, const char *privileges, bool all)
     return str_printf("pveum role modify " SETUP_ROLE " --append 1 --privs \"%s\"", privileges);
 }
 
-char *advice_missing(const char *path, const char *privileges, bool all)
+/* `privileges`: separated by blanks; `all`: every one that the daemon needs there. */
+static char *missing_at(const char *path, const char *privileges, bool all)
 {
     CLEANUP_FREE char *command = grant(path, privileges, all);
 
@@ -33,6 +35,37 @@ char *advice_missing(const char *path, const char *privileges, bool all)
                            : str_printf("the API token of pve-hwid lacks %s on %s; grant it with: "
                                         "%s",
                                         privileges, path, command);
+}
+
+static bool grants(const json_t *permissions, const char *path, const char *privilege)
+{
+    const json_t *value = json_object_get(json_object_get(permissions, path), privilege);
+
+    return json_is_true(value) || json_integer_value(value) != 0;
+}
+
+char *advice_on_vm(uint32_t vmid, const json_t *permissions)
+{
+    CLEANUP(buf_fini) struct buf missing = BUF_INIT(0);
+    CLEANUP_FREE char *path = str_printf("/vms/%u", vmid);
+    bool all = true;
+
+    for (size_t i = 0; path != NULL && requests_privileges[i] != NULL; i++) {
+        if (grants(permissions, path, requests_privileges[i])) {
+            all = false;
+        } else {
+            buf_addf(&missing, "%s%s", missing.len > 0 ? " " : "", requests_privileges[i]);
+        }
+    }
+    return missing.len == 0 ? NULL : missing_at(path, missing.data, all);
+}
+
+char *advice_on_bridge(const char *bridge, const json_t *permissions)
+{
+    CLEANUP_FREE char *path = str_printf("/sdn/zones/localnetwork/%s", bridge);
+
+    return path == NULL || grants(permissions, path, "SDN.Use") ? NULL
+                                                                : missing_at(path, "SDN.Use", true);
 }
 
 /* One of those that setup gives. */

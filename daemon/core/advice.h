@@ -8,11 +8,14 @@
 #ifndef CORE_ADVICE_H
 #define CORE_ADVICE_H
 
-#include <stdbool.h>
+#include <jansson.h>
+#include <stdint.h>
 
-/* A sentence. `privileges`: separated by blanks; `all`: every one that the daemon needs there is
- * missing, so that it is the role itself that was not given. NULL: no memory. */
-char *advice_missing(const char *path, const char *privileges, bool all);
+/* A sentence on what GET /access/permissions?path=... says is missing: of what the daemon needs on
+ * a VM (where it has none of it, the role itself was not given), and of SDN.Use on a bridge. NULL:
+ * all is there, or no memory. */
+char *advice_on_vm(uint32_t vmid, const json_t *permissions);
+char *advice_on_bridge(const char *bridge, const json_t *permissions);
 
 /* PVE's refusal with what to do about it; NULL: no advice (or no memory), the words stay. */
 char *advice_refusal(int status, const char *message);

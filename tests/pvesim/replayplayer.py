@@ -272,9 +272,19 @@ class Player:
         with self.lock:
             self.upids[recorded] = ours
         polled = following and recorded in str(following[0].get("path", ""))
-        overlaps = exchange.get("note") == "root only parameter?"      # the next one met its flock
-        if not polled and not overlaps and exchange.get("started_at_ms") is None:
+        if exchange.get("note") == "root only parameter?":      # the next one met its flock
+            self.until_the_flock_is_held()
+        elif not polled and exchange.get("started_at_ms") is None:
             self.wait(ours)
+
+    def until_the_flock_is_held(self):
+        """By a worker that was forked just now: the next call must not come by it first."""
+        inode = os.stat(self.sim.path("var/lock/qemu-server/lock-105.conf")).st_ino
+        deadline = time.monotonic() + 20
+        while not lock_holders(inode):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the worker does not come by the flock")
+            time.sleep(0.005)
 
     def wait(self, upid):
         path = f"/nodes/{NODE}/tasks/{upid}/"

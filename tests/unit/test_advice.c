@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -24,30 +25,65 @@ static void expect(char *text_, const char *expected)
     assert_string_equal(text, expected);
 }
 
+/* What is said of the VM where `permissions` is what PVE answers, a 1 or a true for each that is
+ * held. */
+static char *on_vm(const char *permissions)
+{
+    json_t *json = json_loads(permissions, 0, NULL);
+    char *text = advice_on_vm(105, json);
+
+    assert_non_null(json);
+    json_decref(json);
+    return text;
+}
+
+static char *on_bridge(const char *permissions)
+{
+    json_t *json = json_loads(permissions, 0, NULL);
+    char *text = advice_on_bridge("vmbr0", json);
+
+    assert_non_null(json);
+    json_decref(json);
+    return text;
+}
+
 static void one_privilege_is_added_to_the_role(void **state)
 {
     (void)state;
-    expect(advice_missing("/vms/105", "VM.Config.Disk", false),
+    expect(on_vm("{\"/vms/105\":{\"VM.Audit\":1,\"VM.Config.Disk\":0,\"VM.Config.HWType\":1,"
+                 "\"VM.Config.Network\":1,\"VM.Config.Options\":true,\"VM.PowerMgmt\":1}}"),
            "the API token of pve-hwid lacks VM.Config.Disk on /vms/105; grant it with: pveum role "
            "modify HwidDaemon --append 1 --privs \"VM.Config.Disk\"");
+    expect(on_vm("{\"/vms/105\":{\"VM.Audit\":1,\"VM.Config.Disk\":1,\"VM.Config.HWType\":1,"
+                 "\"VM.Config.Network\":1,\"VM.Config.Options\":1,\"VM.PowerMgmt\":1}}"),
+           NULL);
 }
 
 static void a_role_that_was_not_given_is_given(void **state)
 {
+    static const char *const nothing[] = {
+        "{}", "{\"/vms/105\":{}}",
+        "{\"/vms/106\":{\"VM.Audit\":1,\"VM.Config.Disk\":1,\"VM.Config.HWType\":1}}"};
+
     (void)state;
-    expect(
-        advice_missing("/vms/105", "VM.Audit VM.PowerMgmt", true),
-        "the API token of pve-hwid lacks VM.Audit VM.PowerMgmt on /vms/105; grant it with: pveum "
-        "acl modify /vms --users pve-hwid@pve --roles HwidDaemon");
+    for (size_t i = 0; i < ARRAY_SIZE(nothing); i++) {
+        CLEANUP_FREE char *text = on_vm(nothing[i]);
+
+        assert_non_null(text);
+        assert_true(str_ends(text, " on /vms/105; grant it with: pveum acl modify /vms --users "
+                                   "pve-hwid@pve --roles HwidDaemon"));
+        assert_non_null(strstr(text, " lacks VM."));
+    }
 }
 
 static void a_bridge_has_the_role_that_setup_makes(void **state)
 {
     (void)state;
-    expect(advice_missing("/sdn/zones/localnetwork/vmbr0", "SDN.Use", true),
+    expect(on_bridge("{\"/sdn/zones/localnetwork/vmbr1\":{\"SDN.Use\":1}}"),
            "the API token of pve-hwid lacks SDN.Use on /sdn/zones/localnetwork/vmbr0; grant it "
            "with: pveum acl modify /sdn/zones/localnetwork/vmbr0 --users pve-hwid@pve --roles "
            "HwidBridge");
+    expect(on_bridge("{\"/sdn/zones/localnetwork/vmbr0\":{\"SDN.Use\":1}}"), NULL);
 }
 
 static void refusals_of_pve_get_the_command_behind_them(void **state)
