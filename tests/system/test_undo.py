@@ -10,7 +10,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import BUILD
 from tap import (MAC, UUID, at_rest, changing, checked_node, contains, differs_no_more, disks, equal, faults,
-                 fingerprint, gate, has_identity, imported, puts, run, small_fingerprint, smbios, starts_by_us, wait_for)
+                 fingerprint, gate, has_identity, imported, lacks, puts, run, small_fingerprint, smbios, starts_by_us,
+                 wait_for)
 
 HOLD = "etc/pve/pve-hwid/105.hold"
 
