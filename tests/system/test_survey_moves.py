@@ -49,14 +49,19 @@ def refused(node, process):
     equal(changing(node, 105), [], "requests that change something")
 
 
+def surveyed(node):
+    """VM 204 on pve2 carries what VM 105 is to get, and the daemon has asked about it once."""
+    node.vm_elsewhere(204, {"smbios1": CARRIES, "name": "vm204"}, "pve2")
+    node.vm(105, imported())
+    node.fingerprint(105, small_fingerprint())
+    node.start_daemon(early=0)
+    wait_for("the first survey", lambda: [r for r in node.requests() if "/204/" in r["path"]], 30)
+    at_rest(node)
+
+
 def test_from_one_node_to_another_while_it_is_asked():
     with checked_node(qemu="stub") as node:
-        node.vm_elsewhere(204, {"smbios1": CARRIES, "name": "vm204"}, "pve2")
-        node.vm(105, imported())
-        node.fingerprint(105, small_fingerprint())
-        node.start_daemon(early=0)
-        wait_for("the first survey", lambda: [r for r in node.requests() if "/204/" in r["path"]], 30)
-        at_rest(node)
+        surveyed(node)
         faults(node, {"path": "^/nodes/pve2/qemu/204/pending", "action": "delay", "seconds": 3})
         process = apply_until_asked(node)
         move(node, "pve2", "pve3")
@@ -85,12 +90,7 @@ def test_from_here_to_another_node_that_was_looked_at_already():
 
 def test_from_another_node_to_here_a_moment_after_this_one_was_looked_at():
     with checked_node(qemu="stub") as node:
-        node.vm_elsewhere(204, {"smbios1": CARRIES, "name": "vm204"}, "pve2")
-        node.vm(105, imported())
-        node.fingerprint(105, small_fingerprint())
-        node.start_daemon(early=0)
-        wait_for("the first survey", lambda: [r for r in node.requests() if "/204/" in r["path"]], 30)
-        at_rest(node)
+        surveyed(node)
         faults(node, {"path": "^/cluster/resources", "action": "delay", "seconds": 0.25})
         process = apply_until_asked(node)
         move(node, "pve2", node.name)
